@@ -1,0 +1,45 @@
+import type { Change, FieldValue, ResourceType, SpecOf } from "@stackctl/protocol";
+import type { Host } from "../host/host.ts";
+
+/** Desired or observed state: flat fields. Never holds a secret; say `current`, `other` or null instead. */
+export type State = Readonly<Record<string, FieldValue>>;
+
+/** Opens a secret that the document carries, at the moment when it is written. */
+export type Reveal = (ref: { readonly secret: string; readonly version: number }) => string;
+
+/** What a behaviour may use beside its spec. */
+export interface Context {
+  readonly host: Host;
+  readonly reveal: Reveal;
+  /** Says what is being done, one short phrase such as `installing chrony`; shown live. */
+  readonly doing: (text: string) => void;
+}
+
+/** What on the host, when it changes, may mean drift of a resource: watched by events, so that drift is seen at once. */
+export interface Watched {
+  readonly files?: readonly string[];
+  readonly units?: readonly string[];
+  readonly packages?: boolean;
+}
+
+/** How one type of resource is read and made true. */
+export interface Behaviour<T extends ResourceType> {
+  /** What is there. Must not change anything. Cheap: no slow tool is ever started here. */
+  read(context: Context, spec: SpecOf<T>): State | Promise<State>;
+  /** What should be there, with the same fields as `read`. Pure but for `reveal`. */
+  desired(spec: SpecOf<T>, context: Context): State;
+  /** Makes it so. May be killed at any line and run again: a restart that is due must be part of the observed state. */
+  apply(context: Context, spec: SpecOf<T>, changes: readonly Change[]): Promise<void>;
+  /** Takes away what `apply` made; safe to repeat. Gets the last spec that was applied. */
+  remove(context: Context, lastSpec: SpecOf<T>): Promise<void>;
+  /** What these changes stop or restart, such as `restart chrony.service`. Pure. */
+  restarts(spec: SpecOf<T>, changes: readonly Change[]): readonly string[];
+  watch(spec: SpecOf<T>): Watched;
+}
+
+/** Fields that differ, in the order of `desired`. */
+export function diffFields(desired: State, observed: State): Change[] {
+  return Object.entries(desired)
+    .filter(([field, to]) => (observed[field] ?? null) !== to)
+    .map(([field, to]) => ({ field, from: observed[field] ?? null, to }));
+}

@@ -1,0 +1,283 @@
+import * as z from "zod/mini";
+import { cause } from "../cause.ts";
+import { hostName, role, secretName, serviceName } from "../names.ts";
+import { outcome, resourceOutcome } from "../outcome.ts";
+
+/** Which hosts a run or plan is about. */
+export const scope = z.union([
+  z.enum(["aio", "controller", "compute"]),
+  z.array(hostName).check(z.minLength(1), z.maxLength(1000)),
+]);
+export type Scope = z.infer<typeof scope>;
+
+const count = z.int().check(z.nonnegative());
+const instant = z.iso.datetime();
+const totals = z.strictObject({ unchanged: count, changed: count, skipped: count, failed: count });
+
+/** Longest time in milliseconds that a call waits for news before it answers with none. */
+export const maxWaitMs = 10_000;
+
+/** `apply --json` prints exactly this. */
+export const applyResult = z.strictObject({
+  runId: count,
+  outcome: z.enum(["unchanged", "changed", "failed"]),
+  seconds: z.number(),
+  totals,
+  hosts: z.array(
+    z.strictObject({
+      name: hostName,
+      outcome,
+      /** Why the host was skipped or failed. */
+      why: z.optional(z.string()),
+      services: z.array(
+        z.strictObject({
+          name: serviceName,
+          outcome,
+          why: z.optional(z.string()),
+          resources: z.array(z.strictObject({ id: z.string(), outcome, why: z.optional(z.string()) })),
+        }),
+      ),
+    }),
+  ),
+});
+export type ApplyResult = z.infer<typeof applyResult>;
+
+/** Where one step of a run is on one host. */
+export const stepState = z.enum([
+  "pending",
+  "running",
+  "waiting",
+  "unchanged",
+  "changed",
+  "skipped",
+  "failed",
+]);
+export type StepState = z.infer<typeof stepState>;
+
+/** One run as it is now, enough to draw it. */
+export const runView = z.strictObject({
+  id: count,
+  cloud: z.string(),
+  scope,
+  cause,
+  state: z.enum(["running", "done"]),
+  startedAt: instant,
+  /** In the order in which they run; `enrol` is the first. */
+  steps: z.array(
+    z.strictObject({
+      service: z.string(),
+      hosts: z.array(
+        z.strictObject({
+          host: hostName,
+          state: stepState,
+          /** What it does or waits for, and since when that is so. */
+          doing: z.optional(z.string()),
+          since: z.optional(instant),
+          seconds: z.optional(z.number()),
+        }),
+      ),
+    }),
+  ),
+  /** Present once the run is done. */
+  result: z.optional(applyResult),
+});
+export type RunView = z.infer<typeof runView>;
+
+/** One line of a run's log: what happened, for a pipe and for later. */
+export const runEntry = z.strictObject({
+  n: count,
+  at: instant,
+  host: z.nullable(hostName),
+  service: z.nullable(z.string()),
+  /** Such as `step.started`, `step.changed`, `step.failed`, `host.waiting`, `run.done`. */
+  type: z.string(),
+  text: z.string(),
+});
+export type RunEntry = z.infer<typeof runEntry>;
+
+/** What `plan` found. `plan --json` prints exactly this. */
+export const planResult = z.strictObject({
+  /** Names this plan for `apply --plan`; the same world gives the same hash. */
+  hash: z.string(),
+  totals: z.strictObject({ changes: count, hosts: count, restarts: count }),
+  /** Services in the order in which they would run. */
+  services: z.array(
+    z.strictObject({
+      service: serviceName,
+      hosts: z.array(
+        z.strictObject({
+          host: hostName,
+          /** `new`: not enrolled yet, so everything of it is to be made. */
+          state: z.enum(["known", "new", "unreachable"]),
+          resources: z.array(resourceOutcome),
+          origins: z.record(z.string(), z.string()),
+        }),
+      ),
+    }),
+  ),
+});
+export type PlanResult = z.infer<typeof planResult>;
+
+/** `status --json` prints exactly this. */
+export const statusResult = z.strictObject({
+  outcome: z.enum(["green", "degraded", "down"]),
+  cloud: z.string(),
+  /** One line for each thing that is not green, with what to type next. */
+  problems: z.array(z.strictObject({ host: z.nullable(hostName), text: z.string(), remedy: z.string() })),
+  hosts: z.array(
+    z.strictObject({
+      name: hostName,
+      role,
+      /** `new`: never enrolled; `orphaned`: not in the file any more. */
+      state: z.enum(["ok", "silent", "absent", "rebooting", "new", "orphaned"]),
+      /** When the state began. */
+      since: z.nullable(instant),
+      agentVersion: z.nullable(z.string()),
+      bootedAt: z.nullable(instant),
+      documents: z.strictObject({ good: count, all: count }),
+      /** Ids of resources that differ now. */
+      drift: z.array(z.string()),
+      doing: z.nullable(z.string()),
+    }),
+  ),
+  clusters: z.record(z.string(), z.unknown()),
+  keys: z.record(z.string(), z.unknown()),
+  holds: z.array(z.unknown()),
+  /** The run that is under way, else the last one. */
+  run: z.nullable(
+    z.strictObject({
+      id: count,
+      state: z.enum(["running", "done"]),
+      outcome: z.nullable(z.string()),
+      at: instant,
+    }),
+  ),
+});
+export type StatusResult = z.infer<typeof statusResult>;
+
+/** One line of the history of the cloud. */
+export const eventView = z.strictObject({
+  n: count,
+  at: instant,
+  host: z.nullable(hostName),
+  service: z.nullable(z.string()),
+  resource: z.nullable(z.string()),
+  type: z.string(),
+  text: z.string(),
+});
+export type EventView = z.infer<typeof eventView>;
+
+/** What preflight found on one host. */
+export const preflightRow = z.strictObject({
+  host: hostName,
+  role,
+  /** Over what it was asked. */
+  via: z.enum(["ssh", "agent"]),
+  ssh: z.string(),
+  os: z.nullable(z.string()),
+  cores: z.nullable(count),
+  memoryMiB: z.nullable(count),
+  diskMiB: z.nullable(count),
+  nics: z.nullable(z.string()),
+  kvm: z.nullable(z.string()),
+  clockSeconds: z.nullable(z.number()),
+  packages: z.nullable(z.string()),
+  problems: z.array(
+    z.strictObject({ severity: z.enum(["error", "warning"]), text: z.string(), remedy: z.string() }),
+  ),
+});
+export type PreflightRow = z.infer<typeof preflightRow>;
+
+const empty = z.strictObject({});
+const wait = z.int().check(z.minimum(0), z.maximum(maxWaitMs));
+
+/**
+ * Every call that the command line may make, with the form of its request and of its answer. A long one
+ * answers within {@link maxWaitMs} and is asked again with the cursor that it gave.
+ */
+export const apiMethods = {
+  /** Which server is this. */
+  server: {
+    request: empty,
+    answer: z.strictObject({
+      version: z.string(),
+      pid: count,
+      cluster: z.uuid(),
+      cloudFile: z.string(),
+      startedAt: instant,
+    }),
+  },
+  /** End the server; agents keep their documents true without it. */
+  stop: { request: empty, answer: empty },
+  preflight: {
+    request: z.strictObject({ scope }),
+    answer: z.strictObject({ rows: z.array(preflightRow) }),
+  },
+  plan: { request: z.strictObject({ scope }), answer: planResult },
+  /** Starts a run, or answers with the one of the same scope that is under way. */
+  apply: {
+    request: z.strictObject({ scope, plan: z.nullable(z.string()), by: z.string().check(z.maxLength(64)) }),
+    answer: z.strictObject({ runId: count, joined: z.boolean() }),
+  },
+  /** News of a run after entry `after`; waits at most `waitMs` for some. */
+  run: {
+    request: z.strictObject({ runId: count, after: count, waitMs: wait }),
+    answer: z.strictObject({ run: runView, entries: z.array(runEntry) }),
+  },
+  status: { request: empty, answer: statusResult },
+  drift: {
+    request: empty,
+    answer: z.strictObject({
+      drift: z.array(
+        z.strictObject({
+          host: hostName,
+          resource: z.string(),
+          since: instant,
+          text: z.string(),
+          repair: z.string(),
+        }),
+      ),
+    }),
+  },
+  /** Events after number `after`, oldest first; null: the last `limit` ones. */
+  events: {
+    request: z.strictObject({
+      after: z.nullable(count),
+      limit: z.int().check(z.minimum(1), z.maximum(500)),
+      waitMs: wait,
+    }),
+    answer: z.strictObject({ events: z.array(eventView), next: count }),
+  },
+  why: {
+    request: z.strictObject({ host: hostName, resource: z.string().check(z.maxLength(200)) }),
+    answer: z.strictObject({ events: z.array(eventView) }),
+  },
+  "host-forget-key": {
+    request: z.strictObject({ host: hostName }),
+    answer: z.strictObject({ forgotten: z.nullable(z.string()) }),
+  },
+  "secret-set": {
+    request: z.strictObject({ name: secretName, value: z.string().check(z.minLength(1), z.maxLength(4096)) }),
+    answer: z.strictObject({ version: count }),
+  },
+} as const;
+
+export type ApiMethod = keyof typeof apiMethods;
+export type ApiRequest<M extends ApiMethod> = z.infer<(typeof apiMethods)[M]["request"]>;
+export type ApiAnswer<M extends ApiMethod> = z.infer<(typeof apiMethods)[M]["answer"]>;
+
+/**
+ * What the server writes to `server.json` in its home (0600) once it serves; the command line reads where to
+ * connect and with what.
+ */
+export const serverFile = z.strictObject({
+  pid: count,
+  version: z.string(),
+  /** `tls://address:port`. */
+  url: z.string(),
+  /** PEM of the CA. */
+  ca: z.string(),
+  /** NATS seed of the user `operator`. */
+  operatorSeed: z.string(),
+});
+export type ServerFile = z.infer<typeof serverFile>;

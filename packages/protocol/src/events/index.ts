@@ -1,0 +1,99 @@
+import * as z from "zod/mini";
+import { cause } from "../cause.ts";
+import { hostName, serviceName } from "../names.ts";
+import { change, outcome, resourceOutcome } from "../outcome.ts";
+
+const text = z.string().check(z.maxLength(2000));
+const id = z.string().check(z.maxLength(200));
+
+/** The header of everything that an agent says. `n` only ever grows per incarnation and kind. */
+export const eventHeader = z.strictObject({
+  v: z.literal(1),
+  kind: z.enum(["result", "status"]),
+  cluster: z.uuid(),
+  agent: hostName,
+  incarnation: z.int().check(z.positive()),
+  n: z.int().check(z.positive()),
+  /** The agent's own clock. */
+  at: z.iso.datetime(),
+});
+export type EventHeader = z.infer<typeof eventHeader>;
+
+/** An immutable fact that an agent reports, past tense. Sent again until the server's stream has it. */
+export const agentEvent = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("agent.started"), version: text, bootId: z.uuid() }),
+  /** One document is done with, well or not; the gates and the run wait for this. */
+  z.strictObject({
+    type: z.literal("document.applied"),
+    service: serviceName,
+    epoch: z.int(),
+    seq: z.int(),
+    digest: z.string(),
+    outcome,
+    seconds: z.number(),
+    resources: z.array(resourceOutcome).check(z.maxLength(1000)),
+    cause,
+  }),
+  /** A document or request was not accepted; nothing was done. */
+  z.strictObject({ type: z.literal("message.refused"), subject: text, why: text }),
+  /** Observed differs though the document did not change. */
+  z.strictObject({
+    type: z.literal("resource.drifted"),
+    service: serviceName,
+    id,
+    changes: z.array(change),
+    cause,
+  }),
+  /** A drift was put back. */
+  z.strictObject({
+    type: z.literal("resource.repaired"),
+    service: serviceName,
+    id,
+    changes: z.array(change),
+    seconds: z.number(),
+    cause,
+  }),
+  /** A drift could not be put back, or is left alone because it came back too often. */
+  z.strictObject({ type: z.literal("repair.failed"), service: serviceName, id, why: text }),
+  /** The host goes down now and comes back by itself. */
+  z.strictObject({ type: z.literal("host.rebooting"), service: serviceName, cause }),
+  /** A piece of the answer to a request; the pieces' bodies joined are one JSON value. */
+  z.strictObject({
+    type: z.literal("request.answered"),
+    requestId: z.uuid(),
+    piece: z.int(),
+    pieces: z.int(),
+    body: z.string(),
+  }),
+]);
+export type AgentEvent = z.infer<typeof agentEvent>;
+
+/** An agent's heartbeat: all that it has, so that losing any number of them loses nothing. */
+export const agentStatus = z.strictObject({
+  version: text,
+  bootId: z.uuid(),
+  /** Unix time of the agent's process start, milliseconds. */
+  startedAtMs: z.number(),
+  uptimeSeconds: z.number(),
+  residentMiB: z.number(),
+  /** What it does now, for the live progress, such as `installing chrony`; null: it rests. */
+  doing: z.nullable(text),
+  documents: z
+    .array(
+      z.strictObject({
+        service: serviceName,
+        epoch: z.int(),
+        seq: z.int(),
+        digest: z.string(),
+        /** Null: not yet converged since it was accepted. */
+        outcome: z.nullable(outcome),
+        /** Ids of resources that differ now. */
+        drifted: z.array(id).check(z.maxLength(500)),
+      }),
+    )
+    .check(z.maxLength(100)),
+});
+export type AgentStatus = z.infer<typeof agentStatus>;
+
+/** Seconds between two heartbeats; a host is silent after three missed ones. */
+export const statusEverySeconds = 3;

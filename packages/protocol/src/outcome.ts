@@ -1,0 +1,28 @@
+import * as z from "zod/mini";
+
+/** How something ended. `skipped` and `failed` always say why. */
+export const outcome = z.enum(["unchanged", "planned", "changed", "skipped", "failed"]);
+export type Outcome = z.infer<typeof outcome>;
+
+/** A flat value of desired or observed state; null: absent. Text may have many lines. */
+export const fieldValue = z.union([z.string().check(z.maxLength(8192)), z.number(), z.boolean(), z.null()]);
+export type FieldValue = z.infer<typeof fieldValue>;
+
+/** One differing field, observed -> desired. Never holds a secret. */
+export const change = z.strictObject({
+  field: z.string().check(z.maxLength(100)),
+  from: fieldValue,
+  to: fieldValue,
+});
+export type Change = z.infer<typeof change>;
+
+/** What became, or would become, of one resource. */
+export const resourceOutcome = z.strictObject({
+  id: z.string().check(z.maxLength(200)),
+  outcome,
+  why: z.optional(z.string().check(z.maxLength(2000))),
+  changes: z.array(change).check(z.maxLength(100)),
+  /** What a change would stop or restart, such as `restart chrony.service`; empty: nothing. */
+  restarts: z.array(z.string().check(z.maxLength(100))).check(z.maxLength(20)),
+});
+export type ResourceOutcome = z.infer<typeof resourceOutcome>;

@@ -1,0 +1,17 @@
+/** Paths on a managed host; written nowhere else. */
+export const hostPaths = {
+  /** Each release has a folder of its own: `node` and `agent.cjs`. */
+  releases: "/opt/stackctl/releases",
+  /** Symlink to the release that runs. */
+  current: "/opt/stackctl/current",
+  /** The agent's state, 0700: identity, documents, ledger, outbox. */
+  state: "/var/lib/stackctl-agent",
+  /** The agent's systemd unit. */
+  unit: "/etc/systemd/system/stackctl-agent.service",
+} as const;
+
+/** The name of the agent's systemd unit. */
+export const agentUnit = "stackctl-agent.service";
+
+/** The name in the certificate of every nats-server of the product; clients check it instead of an address. */
+export const natsTlsName = "nats.stackctl";

@@ -1,0 +1,7 @@
+/** Every port that the product listens on or connects to by default; written nowhere else. */
+export const ports = {
+  /** nats-server for agents and the command line, TLS 1.3. */
+  nats: 4222,
+  /** sshd on the hosts, for enrolment. */
+  ssh: 22,
+} as const;

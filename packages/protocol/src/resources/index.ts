@@ -1,0 +1,49 @@
+import * as z from "zod/mini";
+import { resourceName } from "../names.ts";
+import { aptProxySpec } from "./apt-proxy.ts";
+import { aptRepositorySpec } from "./apt-repository.ts";
+import { chronySpec } from "./chrony.ts";
+import { hostnameSpec } from "./hostname.ts";
+import { hostsFileSpec } from "./hosts-file.ts";
+import { packageSpec } from "./package.ts";
+import { rebootSpec } from "./reboot.ts";
+
+export type { AptProxySpec } from "./apt-proxy.ts";
+export type { AptRepositorySpec } from "./apt-repository.ts";
+export type { ChronySpec } from "./chrony.ts";
+export type { HostnameSpec } from "./hostname.ts";
+export type { HostsFileSpec } from "./hosts-file.ts";
+export type { PackageSpec } from "./package.ts";
+export type { RebootSpec } from "./reboot.ts";
+
+/** Every resource type and the form of its desired state. A type without a behaviour in the agent does not compile. */
+export const resourceSpecs = {
+  "apt-proxy": aptProxySpec,
+  "apt-repository": aptRepositorySpec,
+  chrony: chronySpec,
+  hostname: hostnameSpec,
+  "hosts-file": hostsFileSpec,
+  package: packageSpec,
+  reboot: rebootSpec,
+} as const;
+
+export type ResourceType = keyof typeof resourceSpecs;
+/** The desired state of a resource of type T. */
+export type SpecOf<T extends ResourceType> = z.infer<(typeof resourceSpecs)[T]>;
+
+/** One managed thing on one host. */
+export const resourceSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("apt-proxy"), name: resourceName, spec: aptProxySpec }),
+  z.strictObject({ type: z.literal("apt-repository"), name: resourceName, spec: aptRepositorySpec }),
+  z.strictObject({ type: z.literal("chrony"), name: resourceName, spec: chronySpec }),
+  z.strictObject({ type: z.literal("hostname"), name: resourceName, spec: hostnameSpec }),
+  z.strictObject({ type: z.literal("hosts-file"), name: resourceName, spec: hostsFileSpec }),
+  z.strictObject({ type: z.literal("package"), name: resourceName, spec: packageSpec }),
+  z.strictObject({ type: z.literal("reboot"), name: resourceName, spec: rebootSpec }),
+]);
+export type Resource = z.infer<typeof resourceSchema>;
+
+/** A resource's id within its host, such as `chrony/chrony`. */
+export function resourceId(resource: { readonly type: string; readonly name: string }): string {
+  return `${resource.type}/${resource.name}`;
+}
