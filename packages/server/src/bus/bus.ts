@@ -1,0 +1,23 @@
+/**
+ * The server's side of the channels. `nats.ts` is the only file here that imports the NATS client.
+ * Nothing is parsed or trusted here: bytes go in and out, the checks are in `trust/`.
+ */
+export interface Bus {
+  /** Puts a document where its agent finds it, now or when it returns. Resolves once JetStream has it on disk. */
+  publishDocument(host: string, service: string, bytes: Uint8Array): Promise<void>;
+  /** Hands a request to the agent if it is connected; its answer comes as an event. */
+  request(host: string, bytes: Uint8Array): Promise<"delivered" | "offline">;
+  /** Makes or keeps the agent's durable consumer. `fresh`: made anew, so that everything is delivered again. */
+  ensureConsumer(host: string, fresh: boolean): Promise<void>;
+  /** Ends what the host has in the streams: its consumer and its documents. */
+  removeHost(host: string): Promise<void>;
+  /** Every kept event, in order, each again until the handler resolves. */
+  onResult(handler: (host: string, bytes: Uint8Array) => Promise<void>): Promise<void>;
+  /** Heartbeats; a lost one is not sent again. */
+  onStatus(handler: (host: string, bytes: Uint8Array) => void): void;
+  /** Calls of the command line. The handler's bytes are the reply. */
+  onCall(handler: (method: string, bytes: Uint8Array) => Promise<Uint8Array>): void;
+  /** Called with true when the connection to nats-server comes (again) and false when it goes. */
+  onConnection(handler: (up: boolean) => void): void;
+  close(): Promise<void>;
+}
