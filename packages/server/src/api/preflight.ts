@@ -1,0 +1,81 @@
+import { factsAnswer, type PreflightRow, type Scope } from "@stackctl/protocol";
+import { sshFacts, sshPackagesProblem } from "../bootstrap/facts.ts";
+import { judge, unreachableRow } from "../bootstrap/preflight.ts";
+import { connectSsh } from "../bootstrap/ssh.ts";
+import { proxyPasswordSecret, type Cloud, type CloudHost } from "../config/model.ts";
+import type { Questions } from "../fleet/ask.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import { hostsOf } from "../run/scope.ts";
+import type { Store } from "../store/store.ts";
+import type { Vault } from "../vault/vault.ts";
+
+export interface PreflightOptions {
+  readonly store: Store;
+  readonly vault: Vault;
+  readonly fleet: Fleet;
+  readonly questions: Questions;
+}
+
+/** Looks at every host of the scope at once, read-only: through its agent where there is one, else over SSH. */
+export async function preflight(
+  cloud: Cloud,
+  scope: Scope,
+  options: PreflightOptions,
+): Promise<PreflightRow[]> {
+  return Promise.all(
+    hostsOf(cloud, scope).map(async (host) => {
+      try {
+        return options.fleet.presence(host.name)?.state === "ok"
+          ? await byAgent(host, cloud, options)
+          : await bySsh(host, cloud, options);
+      } catch (error) {
+        return unreachableRow(host, error);
+      }
+    }),
+  );
+}
+
+/** What apt would fetch first; proves mirror and proxy in one go. */
+export function packagesUrl(cloud: Cloud): string {
+  return `${cloud.packages.mirror ?? "http://deb.debian.org/debian"}/dists/bookworm/InRelease`;
+}
+
+async function byAgent(
+  host: CloudHost,
+  cloud: Cloud,
+  { questions }: PreflightOptions,
+): Promise<PreflightRow> {
+  const answer = factsAnswer.parse(
+    await questions.ask(host.name, { kind: "facts", packagesUrl: packagesUrl(cloud) }, 25_000),
+  );
+  return judge(host, cloud, answer.facts, answer.packagesProblem, Date.now(), "agent");
+}
+
+async function bySsh(
+  host: CloudHost,
+  cloud: Cloud,
+  { store, vault }: PreflightOptions,
+): Promise<PreflightRow> {
+  const session = await connectSsh({
+    host: host.name,
+    address: host.addresses.management,
+    port: host.sshPort,
+    user: cloud.ssh.user,
+    privateKey: cloud.ssh.privateKey,
+    pinnedFingerprint: store.pin(host.name),
+    expectedFingerprint: host.hostKey,
+  });
+  try {
+    const facts = await sshFacts(session);
+    const now = Date.now();
+    const problem = await sshPackagesProblem(session, {
+      url: packagesUrl(cloud),
+      proxyUrl: cloud.packages.proxy,
+      proxyUser: cloud.packages.proxyUser,
+      proxyPassword: cloud.packages.proxyUser === null ? null : vault.reveal(proxyPasswordSecret),
+    });
+    return judge(host, cloud, facts, problem, now, "ssh");
+  } finally {
+    session.close();
+  }
+}

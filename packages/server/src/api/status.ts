@@ -1,0 +1,115 @@
+import type { StatusResult } from "@stackctl/protocol";
+import type { Cloud } from "../config/model.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import { applyResultOf } from "../run/result.ts";
+import type { Store } from "../store/store.ts";
+
+type HostStatus = StatusResult["hosts"][number];
+type Problem = StatusResult["problems"][number];
+
+/** The truth about the cloud, from what the server knows already: it never waits for a host. */
+export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number): StatusResult {
+  const problems: Problem[] = [];
+  const hosts: HostStatus[] = cloud.hosts.map(({ name, role }) => {
+    const presence = fleet.presence(name);
+    const status = presence?.status ?? null;
+    const documents = store.documents(name).filter(({ body }) => body.resources.length > 0);
+    const held = new Map(status?.documents.map((document) => [document.service, document]) ?? []);
+    let good = 0;
+    for (const { service, seq } of documents) {
+      const own = held.get(service);
+      if (
+        own?.seq === seq &&
+        (own.outcome === "unchanged" || own.outcome === "changed") &&
+        own.drifted.length === 0
+      )
+        good += 1;
+      else if (own?.outcome === "failed") {
+        const why =
+          store.applied(name, service)?.resources.find(({ outcome }) => outcome === "failed")?.why ??
+          "see its events";
+        problems.push({ host: name, text: `${service} failed: ${why}`, remedy: `stackctl apply ${name}` });
+      }
+    }
+    const drift = status?.documents.flatMap(({ drifted }) => drifted) ?? [];
+    const state = presence === null ? "new" : presence.state;
+    const since = presence === null ? null : new Date(presence.sinceMs).toISOString();
+    if (state === "new") {
+      problems.push({ host: name, text: `${name} is not set up yet`, remedy: `stackctl apply ${name}` });
+    } else if (state !== "ok") {
+      const what = state === "rebooting" ? "reboots" : "is off";
+      problems.push({
+        host: name,
+        text: `${name} ${what} since ${new Date(presence?.sinceMs ?? now).toLocaleTimeString("en-GB")}`,
+        remedy: `power it on, it is completed by itself; if it runs: journalctl -u stackctl-agent on ${name}`,
+      });
+    }
+    for (const id of drift)
+      problems.push({
+        host: name,
+        text: `${id} differs from what it should be`,
+        remedy: `stackctl why ${id}@${name}`,
+      });
+    const skipped = store
+      .lastSteps(name)
+      .find((step) => step.outcome === "skipped" || step.outcome === "failed");
+    if (state === "ok" && skipped !== undefined && !problems.some(({ host }) => host === name)) {
+      problems.push({
+        host: name,
+        text: `${skipped.service} ${skipped.outcome}: ${skipped.why ?? ""}`,
+        remedy: `stackctl apply ${name}`,
+      });
+    }
+    return {
+      name,
+      role,
+      state,
+      since,
+      agentVersion: status?.version ?? null,
+      bootedAt:
+        status === null || state === "new" ? null : new Date(now - status.uptimeSeconds * 1000).toISOString(),
+      documents: { good: state === "ok" ? good : 0, all: documents.length },
+      drift,
+      doing: status?.doing ?? null,
+    };
+  });
+  for (const { host } of store.agents()) {
+    if (cloud.hosts.some(({ name }) => name === host)) continue;
+    problems.push({
+      host,
+      text: `${host} is not in the file any more and was left as it is`,
+      remedy: "put it back into cloud.yaml",
+    });
+    hosts.push({
+      name: host,
+      role: "compute",
+      state: "orphaned",
+      since: null,
+      agentVersion: null,
+      bootedAt: null,
+      documents: { good: 0, all: 0 },
+      drift: [],
+      doing: null,
+    });
+  }
+  const last = store.lastRun();
+  const up = hosts.some(({ state }) => state === "ok");
+  return {
+    outcome: problems.length === 0 ? "green" : up ? "degraded" : "down",
+    cloud: cloud.name,
+    problems,
+    hosts,
+    clusters: {},
+    keys: {},
+    holds: [],
+    run:
+      last === null
+        ? null
+        : {
+            id: last.id,
+            state: last.endedAt === null ? "running" : "done",
+            outcome: last.endedAt === null ? null : applyResultOf(last, store.steps(last.id)).outcome,
+            at: last.endedAt ?? last.startedAt,
+          },
+  };
+}

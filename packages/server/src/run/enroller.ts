@@ -1,0 +1,196 @@
+import { randomBytes } from "node:crypto";
+import { StackctlError, type EnrolmentOrder } from "@stackctl/protocol";
+import { enrolHost, restartAgent, upgradeAgent } from "../bootstrap/enrol.ts";
+import { sshFacts } from "../bootstrap/facts.ts";
+import { judge } from "../bootstrap/preflight.ts";
+import type { Runtime } from "../bootstrap/runtime.ts";
+import { connectSsh, type SshSession } from "../bootstrap/ssh.ts";
+import type { Cloud, CloudHost } from "../config/model.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { Store } from "../store/store.ts";
+
+/** How long a known agent may be silent before it is looked after over SSH. */
+const graceMs = 15_000;
+/** Pause between two tries to reach a host that is off. */
+const retryMs = 5000;
+
+export interface EnrollerOptions {
+  readonly store: Store;
+  readonly fleet: Fleet;
+  /** The runtime that is pushed; made once. */
+  readonly runtime: () => Promise<Runtime>;
+  /** What every new agent is told, beside its own name. */
+  readonly trust: Pick<EnrolmentOrder, "cluster" | "servers" | "ca" | "documentKeys" | "epochFloor">;
+  /** Lets the agent in: nats-server's accounts, its consumer, its heartbeats. */
+  readonly admit: (host: string) => Promise<void>;
+}
+
+/** How a chain follows what enrolment does. */
+export interface EnrolReport {
+  readonly say: (doing: string) => void;
+  /** The host is away; said with what is being waited for. */
+  readonly waiting: (why: string) => void;
+  /** Makes the error that means: left out because it is away. */
+  readonly absent: (why: string) => Error;
+  /** Until when to wait for a host that is away, Unix milliseconds. */
+  readonly deadlineMs: number;
+  readonly stopped: () => boolean;
+}
+
+/** Sees to it that a host has the agent, in this version, enrolled with this cloud and connected. */
+export class Enroller {
+  readonly #options: EnrollerOptions;
+
+  constructor(options: EnrollerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Safe to repeat from any point: the host answers the same keys for the same incarnation.
+   * @throws StackctlError one of the codes of `bootstrap/`, or what `report.absent` makes
+   */
+  async ensure(host: CloudHost, cloud: Cloud, report: EnrolReport): Promise<"unchanged" | "changed"> {
+    const { store, fleet } = this.#options;
+    const known = store.agent(host.name);
+    const { release } = await this.#options.runtime();
+    if (known !== null && (await this.#connected(host.name, graceMs, report)) && known.release === release)
+      return "unchanged";
+
+    const session = await this.#reach(host, cloud, report);
+    if (session === null) return "unchanged";
+    try {
+      if (store.pin(host.name) === null) {
+        store.decide("server", { type: "host.pinned", host: host.name, fingerprint: session.fingerprint });
+      }
+      const runtime = await this.#options.runtime();
+      if (known !== null) {
+        if (known.release !== release && fleet.presence(host.name)?.state === "ok") {
+          report.say("upgrading the agent");
+          await upgradeAgent(session, runtime, report.say);
+          store.decide("server", { type: "host.pushed", host: host.name, release });
+          return "changed";
+        }
+        report.say("starting the agent");
+        if (await restartAgent(session)) {
+          if (await this.#connected(host.name, graceMs, report)) return "changed";
+        }
+      }
+      await this.#enrol(host, cloud, session, runtime, report);
+      return "changed";
+    } finally {
+      session.close();
+    }
+  }
+
+  /** A session with the host, waiting for it while it is off; null when its agent came back meanwhile. */
+  async #reach(host: CloudHost, cloud: Cloud, report: EnrolReport): Promise<SshSession | null> {
+    const { store, fleet } = this.#options;
+    for (;;) {
+      report.say("connecting over ssh");
+      try {
+        return await connectSsh({
+          host: host.name,
+          address: host.addresses.management,
+          port: host.sshPort,
+          user: cloud.ssh.user,
+          privateKey: cloud.ssh.privateKey,
+          pinnedFingerprint: store.pin(host.name),
+          expectedFingerprint: host.hostKey,
+        });
+      } catch (error) {
+        if (!(error instanceof StackctlError) || error.code !== "ssh_unreachable") throw error;
+        const presence = fleet.presence(host.name);
+        if (report.stopped() || presence?.state === "absent" || Date.now() + retryMs > report.deadlineMs)
+          throw report.absent(error.message);
+        report.waiting(`${error.message}; waiting for it, the others go on`);
+        if (presence !== null && (await this.#connected(host.name, retryMs, report))) return null;
+        if (presence === null) await pause(retryMs);
+      }
+    }
+  }
+
+  async #enrol(
+    host: CloudHost,
+    cloud: Cloud,
+    session: SshSession,
+    runtime: Runtime,
+    report: EnrolReport,
+  ): Promise<void> {
+    const { store, trust, admit } = this.#options;
+    const known = store.agent(host.name);
+    report.say("looking at the host");
+    const row = judge(host, cloud, await sshFacts(session), null, Date.now(), "ssh");
+    const problem = row.problems.find(({ severity }) => severity === "error");
+    if (problem !== undefined) {
+      throw new StackctlError("preflight_failed", problem.text, {
+        details: { host: host.name, remedy: problem.remedy },
+      });
+    }
+    const answer = await enrolHost({
+      session,
+      runtime,
+      onProgress: report.say,
+      order: {
+        ...trust,
+        host: host.name,
+        incarnation: (known?.incarnation ?? 0) + 1,
+        challenge: randomBytes(32).toString("base64"),
+      },
+    });
+    // The order for the first restart comes before the enrolment is recorded: killed in between, both are done again.
+    if (known === null && cloud.reboot === "first-apply") {
+      store.decide("server", { type: "reboot.ordered", host: host.name, notBootId: answer.bootId });
+    }
+    store.decide("server", {
+      type: "host.enrolled",
+      host: host.name,
+      incarnation: answer.incarnation,
+      nkey: answer.nkey,
+      eventKey: answer.eventKey,
+      sealKey: answer.sealKey,
+      release: runtime.release,
+      bootId: answer.bootId,
+    });
+    report.say("letting the agent in");
+    await admit(host.name);
+    if (!(await this.#connected(host.name, 30_000, report))) {
+      throw new StackctlError(
+        "agent_unreachable",
+        `the agent on ${host.name} was started but does not connect to ${trust.servers.join(", ")}`,
+        {
+          retryable: true,
+          details: {
+            host: host.name,
+            remedy: `look at it with: journalctl -u stackctl-agent on ${host.name}; is ${trust.servers.join(", ")} open from there?`,
+          },
+        },
+      );
+    }
+  }
+
+  /** Waits for the agent to be heard, at most this long. */
+  async #connected(host: string, waitMs: number, report: EnrolReport): Promise<boolean> {
+    const { fleet } = this.#options;
+    const until = Date.now() + waitMs;
+    for (;;) {
+      const presence = fleet.presence(host);
+      if (presence?.state === "ok") return true;
+      const left = until - Date.now();
+      if (left <= 0 || presence === null || presence.state === "absent" || report.stopped()) return false;
+      report.say(`waiting for the agent`);
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          clearTimeout(timer);
+          off();
+          resolve();
+        };
+        const off = fleet.onNews(host, done);
+        const timer = setTimeout(done, left);
+      });
+    }
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,501 @@
+import { EventEmitter } from "node:events";
+import {
+  StackctlError,
+  errorData,
+  type ApplyResult,
+  type Cause,
+  type RunView,
+  type Scope,
+  type StepState,
+} from "@stackctl/protocol";
+import type { CompiledDocument } from "../compile/compile.ts";
+import { stepsOf } from "../compile/compile.ts";
+import type { CloudHost, LoadedCloud } from "../config/model.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { AppliedRow, RunRow, StepRow, Store } from "../store/store.ts";
+import type { Enroller } from "./enroller.ts";
+import type { Planner } from "./planner.ts";
+import type { Publisher } from "./publisher.ts";
+import { applyResultOf } from "./result.ts";
+import { hostsOf, scopeText } from "./scope.ts";
+
+/** The first step of every host: its agent is there, in the right version. */
+export const enrolStep = "enrol";
+
+export interface RunsOptions {
+  readonly store: Store;
+  readonly fleet: Fleet;
+  readonly planner: Planner;
+  readonly publisher: Publisher;
+  readonly enroller: Enroller;
+  /** Reads a cloud from the text that a run was started with. */
+  readonly parse: (text: string) => LoadedCloud;
+  readonly log: (fields: Record<string, unknown>, message: string) => void;
+}
+
+/** Where one step of one host is, while the run is under way. */
+interface Live {
+  state: StepState;
+  doing: string | null;
+  sinceMs: number;
+  startedMs: number;
+}
+
+/** A run under way in this process. */
+interface Active {
+  readonly row: RunRow;
+  readonly loaded: LoadedCloud;
+  /** Steps in order, with their hosts, for the view. */
+  plan: { service: string; hosts: string[] }[];
+  readonly live: Map<string, Live>;
+}
+
+/** Says that a host's chain ends here, for a reason that is no failure. */
+class Skip extends Error {}
+
+/**
+ * The run engine. A run is one chain per host; a chain takes its steps in order, and a host that waits or fails
+ * holds up nobody else. Everything that counts is in the store before it is acted on, so a run that was killed at
+ * any instruction is started again from its row and ends as it would have.
+ */
+export class Runs {
+  readonly #options: RunsOptions;
+  readonly #active = new Map<number, Active>();
+  readonly #emitter = new EventEmitter<{ news: [] }>();
+  #stopped = false;
+
+  constructor(options: RunsOptions) {
+    this.#options = options;
+    this.#emitter.setMaxListeners(0);
+  }
+
+  /**
+   * Starts a run, or joins the one of the same scope and the same file that is under way.
+   * @throws StackctlError `server_busy` when another run is under way; `host_unknown`; `secret_missing`
+   */
+  start(scope: Scope, loaded: LoadedCloud, cause: Cause, by: string): { runId: number; joined: boolean } {
+    const { store } = this.#options;
+    const hosts = hostsOf(loaded.cloud, scope);
+    // Whatever cannot be compiled is said now, before there is a run.
+    for (const host of hosts) this.#options.planner.compile(loaded, host);
+    for (const { row } of this.#active.values()) {
+      if (JSON.stringify(row.scope) === JSON.stringify(scope) && row.cloudText === loaded.text)
+        return { runId: row.id, joined: true };
+      if (row.hosts.some((name) => hosts.some((host) => host.name === name))) {
+        throw new StackctlError(
+          "server_busy",
+          `run ${String(row.id)} (${scopeText(row.scope)}) is under way`,
+          {
+            retryable: true,
+            details: { remedy: `stackctl runs attach ${String(row.id)}` },
+          },
+        );
+      }
+    }
+    const runId = store.decide(by, {
+      type: "run.started",
+      scope,
+      hosts: hosts.map((host) => host.name),
+      cloudText: loaded.text,
+      cause,
+    });
+    if (runId === null) throw new Error("a run has no id");
+    const row = store.run(runId);
+    if (row === null) throw new Error(`run ${String(runId)} is not in the store`);
+    this.#note(
+      row,
+      null,
+      null,
+      "run.started",
+      `${scopeText(scope)}, ${String(hosts.length)} hosts; ${cause.text}`,
+    );
+    this.#execute(row, loaded);
+    return { runId, joined: false };
+  }
+
+  /** Goes on with every run that was under way when the server ended. */
+  resume(): void {
+    for (const row of this.#options.store.openRuns()) {
+      this.#options.log({ runId: row.id }, "run resumed");
+      this.#execute(row, this.#options.parse(row.cloudText));
+    }
+  }
+
+  /**
+   * A host is there again: what it was left out of is done now, without anybody asking.
+   * Nothing is owed unless its newest steps were skipped because it was away.
+   */
+  hostReturned(host: string, loaded: LoadedCloud): void {
+    if (this.#busy(host)) return;
+    if (!this.owed(host) || !loaded.cloud.hosts.some(({ name }) => name === host)) return;
+    this.start([host], loaded, { kind: "return", text: `${host} returned` }, "server");
+  }
+
+  /** True when the host was left out of something because it was away. */
+  owed(host: string): boolean {
+    return this.#options.store
+      .lastSteps(host)
+      .some((step) => step.outcome === "skipped" && step.why?.startsWith("absent") === true);
+  }
+
+  /** The run as it is now. @throws StackctlError `run_unknown` */
+  view(runId: number): RunView {
+    const row = this.#options.store.run(runId);
+    if (row === null) {
+      throw new StackctlError("run_unknown", `there is no run ${String(runId)}`, {
+        details: { remedy: "stackctl events" },
+      });
+    }
+    const steps = this.#options.store.steps(runId);
+    const active = this.#active.get(runId);
+    const base = {
+      id: row.id,
+      cloud: active?.loaded.cloud.name ?? this.#options.parse(row.cloudText).cloud.name,
+      scope: row.scope,
+      cause: row.cause,
+      state: row.endedAt === null ? ("running" as const) : ("done" as const),
+      startedAt: row.startedAt,
+      steps: this.#viewSteps(row, steps, active),
+    };
+    return row.endedAt === null ? base : { ...base, result: applyResultOf(row, steps) };
+  }
+
+  /** Resolves at the next news of any run, or after `waitMs`. */
+  async news(waitMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#emitter.off("news", done);
+        resolve();
+      };
+      const timer = setTimeout(done, waitMs);
+      this.#emitter.on("news", done);
+    });
+  }
+
+  /** Something that a view shows has changed. */
+  touch(): void {
+    this.#emitter.emit("news");
+  }
+
+  /** Ends taking steps; what is under way goes on when the server starts again. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #busy(host: string): boolean {
+    return [...this.#active.values()].some(({ row }) => row.hosts.includes(host));
+  }
+
+  #execute(row: RunRow, loaded: LoadedCloud): void {
+    const hosts = loaded.cloud.hosts.filter((host) => row.hosts.includes(host.name));
+    const documents = new Map(hosts.map((host) => [host.name, this.#options.planner.compile(loaded, host)]));
+    const active: Active = { row, loaded, plan: stepsOf(loaded.cloud, documents), live: new Map() };
+    this.#active.set(row.id, active);
+    void Promise.all(hosts.map((host) => this.#chain(active, host))).then(() => {
+      if (this.#stopped) return;
+      const seconds = (Date.now() - Date.parse(row.startedAt)) / 1000;
+      this.#options.store.decide("server", { type: "run.ended", run: row.id, seconds });
+      const ended = this.#options.store.run(row.id);
+      const result = ended === null ? null : applyResultOf(ended, this.#options.store.steps(row.id));
+      this.#note(row, null, null, "run.done", result === null ? "done" : summary(result));
+      this.#active.delete(row.id);
+      this.touch();
+    });
+  }
+
+  /** All steps of one host. Never throws: how it ended is in the store. */
+  async #chain(active: Active, host: CloudHost): Promise<void> {
+    const { store } = this.#options;
+    const { row } = active;
+    const ended = new Map(
+      store
+        .steps(row.id)
+        .filter((step) => step.host === host.name)
+        .map((step) => [step.service, step]),
+    );
+    let blocked: { outcome: "failed" | "skipped"; service: string; why: string } | null = null;
+
+    const take = async (service: string, work: () => Promise<Done>): Promise<void> => {
+      const before = ended.get(service);
+      if (before !== undefined) {
+        if (before.outcome === "failed" || before.outcome === "skipped") {
+          blocked ??= { outcome: before.outcome, service, why: before.why ?? "" };
+        }
+        return;
+      }
+      const live = this.#begin(active, host.name, service);
+      let done: Done;
+      if (blocked !== null) {
+        const why: string = blocked.outcome === "skipped" ? blocked.why : `${blocked.service} failed`;
+        done = { outcome: "skipped", why, resources: [] };
+      } else {
+        try {
+          done = await work();
+        } catch (error) {
+          if (this.#stopped) return;
+          done = { outcome: error instanceof Skip ? "skipped" : "failed", why: reason(error), resources: [] };
+          if (!(error instanceof StackctlError) && !(error instanceof Skip)) {
+            this.#options.log({ host: host.name, service, err: error }, "step failed unexpectedly");
+          }
+        }
+      }
+      if (this.#stopped) return;
+      const first = blocked === null;
+      if (done.outcome === "failed" || done.outcome === "skipped")
+        blocked ??= { outcome: done.outcome, service, why: done.why ?? "" };
+      const seconds = (Date.now() - live.startedMs) / 1000;
+      store.decide("server", {
+        type: "step.ended",
+        run: row.id,
+        host: host.name,
+        service,
+        outcome: done.outcome,
+        why: done.why,
+        resources: done.resources,
+        seconds,
+      });
+      this.#set(active, host.name, service, done.outcome, null);
+      // What follows from one failure is one line, not ten.
+      if (done.outcome !== "unchanged" && (first || done.outcome !== "skipped")) {
+        this.#note(
+          row,
+          host.name,
+          service,
+          `step.${done.outcome}`,
+          done.why ??
+            `${String(done.resources.filter(({ outcome }) => outcome === "changed").length)} changed in ${seconds.toFixed(1)} s`,
+        );
+      }
+    };
+
+    await take(enrolStep, () => this.#enrol(active, host));
+    if (this.#stopped) return;
+    // Only now is all known that documents depend on, such as whether this host owes a reboot.
+    const documents = this.#options.planner.compile(active.loaded, host);
+    for (const { service } of documents) {
+      const step = active.plan.find((each) => each.service === service);
+      if (step === undefined) active.plan.push({ service, hosts: [host.name] });
+      else if (!step.hosts.includes(host.name)) step.hosts.push(host.name);
+    }
+    const plan =
+      blocked === null && !documents.every(({ service }) => ended.has(service))
+        ? await this.#options.planner.planHost(host.name, documents)
+        : null;
+    for (const document of documents) {
+      await take(document.service, () => this.#apply(active, host, document, plan));
+      if (this.#stopped) return;
+    }
+  }
+
+  async #enrol(active: Active, host: CloudHost): Promise<Done> {
+    const say = (doing: string, state: StepState = "running"): void => {
+      this.#set(active, host.name, enrolStep, state, doing);
+    };
+    const deadlineMs = Date.now() + active.loaded.cloud.absentAfterSeconds * 1000;
+    const what = await this.#options.enroller.ensure(host, active.loaded.cloud, {
+      say,
+      waiting: (why) => {
+        if (this.#live(active, host.name, enrolStep)?.state !== "waiting")
+          this.#note(active.row, host.name, enrolStep, "host.waiting", why);
+        say(why, "waiting");
+      },
+      absent: (why) => new Skip(`absent: ${why}`),
+      deadlineMs,
+      stopped: () => this.#stopped,
+    });
+    return { outcome: what, why: null, resources: [{ id: "agent/stackctl-agent", outcome: what }] };
+  }
+
+  async #apply(
+    active: Active,
+    host: CloudHost,
+    document: CompiledDocument,
+    plan: Awaited<ReturnType<Planner["planHost"]>> | null,
+  ): Promise<Done> {
+    const { store, publisher } = this.#options;
+    const agent = store.agent(host.name);
+    if (agent === null) throw new Error(`${host.name} is not enrolled`);
+    const issued = store.document(host.name, document.service);
+    const mine =
+      issued?.run === active.row.id &&
+      issued.body.digest === document.digest &&
+      issued.incarnation === agent.incarnation;
+    if (!mine && plan?.state === "known") {
+      const said = plan.services.get(document.service);
+      if (said?.held === true && said.resources.every(({ outcome }) => outcome === "unchanged")) {
+        return {
+          outcome: "unchanged",
+          why: null,
+          resources: said.resources.map(({ id }) => ({ id, outcome: "unchanged" })),
+        };
+      }
+    }
+    const row = mine
+      ? issued
+      : await publisher.issue(
+          agent,
+          document,
+          { ...active.row.cause, run: active.row.id, text: this.#causeText(active, document) },
+          active.row.id,
+        );
+    // After a kill between the decision and the publication the document may never have left.
+    if (mine && store.applied(host.name, document.service)?.seq !== row.seq)
+      await publisher.publish(agent, row);
+
+    const applied = await this.#waitForResult(active, host, document.service, row.seq);
+    const failed = applied.resources.find((resource) => resource.outcome === "failed");
+    return {
+      outcome: applied.outcome === "planned" ? "failed" : applied.outcome,
+      why: failed === undefined ? null : `${failed.id}: ${failed.why ?? "failed"}`,
+      resources: applied.resources.map(({ id, outcome, why }) => ({
+        id,
+        outcome,
+        ...(why === undefined ? {} : { why }),
+      })),
+    };
+  }
+
+  /** The agent's result of one document; throws Skip when the host is away for longer than the cloud allows. */
+  async #waitForResult(active: Active, host: CloudHost, service: string, seq: number): Promise<AppliedRow> {
+    const { store, fleet } = this.#options;
+    for (;;) {
+      const applied = store.applied(host.name, service);
+      if (applied?.seq === seq) return applied;
+      const presence = fleet.presence(host.name);
+      if (presence?.state === "absent")
+        throw new Skip(`absent: ${host.name} is off since ${clock(presence.sinceMs)}`);
+      if (presence !== null && presence.state !== "ok") {
+        const why =
+          presence.state === "rebooting"
+            ? `rebooting since ${clock(presence.sinceMs)}`
+            : `${host.name} is off since ${clock(presence.sinceMs)}`;
+        if (presence.state === "silent" && this.#live(active, host.name, service)?.state !== "waiting") {
+          this.#note(
+            active.row,
+            host.name,
+            service,
+            "host.waiting",
+            `${why}, waiting for it; the others go on`,
+          );
+        }
+        this.#set(active, host.name, service, presence.state === "silent" ? "waiting" : "running", why);
+      } else {
+        this.#set(active, host.name, service, "running", presence?.status?.doing ?? null);
+      }
+      if (this.#stopped) throw new Skip("the server stops");
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          clearTimeout(timer);
+          off();
+          resolve();
+        };
+        const off = fleet.onNews(host.name, done);
+        const timer = setTimeout(done, 5000);
+      });
+    }
+  }
+
+  #causeText(active: Active, document: CompiledDocument): string {
+    const lines = [...new Set(Object.values(document.origins))];
+    return [`run ${String(active.row.id)}`, lines.slice(0, 2).join(" "), active.row.cause.text]
+      .filter((part) => part !== "")
+      .join(", ");
+  }
+
+  #begin(active: Active, host: string, service: string): Live {
+    const live: Live = { state: "running", doing: null, sinceMs: Date.now(), startedMs: Date.now() };
+    active.live.set(key(host, service), live);
+    this.touch();
+    return live;
+  }
+
+  #live(active: Active, host: string, service: string): Live | undefined {
+    return active.live.get(key(host, service));
+  }
+
+  #set(active: Active, host: string, service: string, state: StepState, doing: string | null): void {
+    const live = this.#live(active, host, service);
+    if (live === undefined || (live.state === state && live.doing === doing)) return;
+    live.state = state;
+    live.doing = doing;
+    live.sinceMs = Date.now();
+    this.touch();
+  }
+
+  #viewSteps(row: RunRow, steps: readonly StepRow[], active: Active | undefined): RunView["steps"] {
+    const order =
+      active === undefined
+        ? [...new Set(steps.map((step) => step.service))].map((service) => ({ service, hosts: row.hosts }))
+        : [{ service: enrolStep, hosts: row.hosts }, ...active.plan];
+    return order.map(({ service, hosts }) => ({
+      service,
+      hosts: hosts.flatMap((host): RunView["steps"][number]["hosts"] => {
+        const step = steps.find((each) => each.host === host && each.service === service);
+        if (step !== undefined) {
+          return [
+            {
+              host,
+              state: step.outcome,
+              seconds: step.seconds,
+              ...(step.why === null ? {} : { doing: step.why }),
+            },
+          ];
+        }
+        const live = active?.live.get(key(host, service));
+        if (live === undefined) return active === undefined ? [] : [{ host, state: "pending" as const }];
+        return [
+          {
+            host,
+            state: live.state,
+            since: new Date(live.sinceMs).toISOString(),
+            ...(live.doing === null ? {} : { doing: live.doing }),
+          },
+        ];
+      }),
+    }));
+  }
+
+  #note(row: RunRow, host: string | null, service: string | null, type: string, text: string): void {
+    this.#options.store.addEvent({
+      at: new Date().toISOString(),
+      host,
+      service,
+      resource: null,
+      type,
+      text,
+      run: row.id,
+    });
+    this.touch();
+  }
+}
+
+type Done = Pick<StepRow, "outcome" | "why" | "resources">;
+
+function key(host: string, service: string): string {
+  return `${host}/${service}`;
+}
+
+function clock(ms: number): string {
+  return new Date(ms).toLocaleTimeString("en-GB");
+}
+
+/** The sentence that a person reads, with the remedy where there is one. */
+function reason(error: unknown): string {
+  if (error instanceof Skip) return error.message;
+  const { message, details } = errorData(error);
+  return details.remedy === undefined ? message : `${message}; ${details.remedy}`;
+}
+
+function summary(result: ApplyResult): string {
+  const { changed, unchanged, skipped, failed } = result.totals;
+  const away = result.hosts.filter(({ why }) => why?.startsWith("absent") === true).map(({ name }) => name);
+  const parts = [
+    `${String(changed)} changed`,
+    `${String(unchanged)} unchanged`,
+    ...(skipped > 0 ? [`${String(skipped)} skipped`] : []),
+    ...(failed > 0 ? [`${String(failed)} failed`] : []),
+    ...(away.length > 0 ? [`absent: ${away.join(", ")}`] : []),
+  ];
+  return `done in ${result.seconds.toFixed(1)} s: ${parts.join(", ")}`;
+}

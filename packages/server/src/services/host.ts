@@ -1,0 +1,69 @@
+import { proxyPasswordSecret, type Cloud, type CloudHost } from "../config/model.ts";
+import type { PlacedResource, ServiceDefinition } from "./service.ts";
+
+/** Name, `/etc/hosts` of the whole cloud, and where packages come from. */
+export const hostService: ServiceDefinition = {
+  name: "host",
+  needs: [],
+  resources(host, { cloud, secretVersion }) {
+    const resources: PlacedResource[] = [
+      {
+        resource: { type: "hostname", name: "hostname", spec: { hostname: host.name } },
+        origin: ["hosts", host.name],
+      },
+      {
+        resource: { type: "hosts-file", name: "hosts", spec: { entries: hostsEntries(cloud) } },
+        origin: ["hosts"],
+      },
+    ];
+    const { mirror, securityMirror, proxy, proxyUser } = cloud.packages;
+    if (mirror !== null) {
+      resources.push({
+        resource: { type: "apt-repository", name: "debian", spec: { mirror, securityMirror } },
+        origin: ["packages", "mirror"],
+      });
+    }
+    if (proxy !== null) {
+      const login =
+        proxyUser === null
+          ? null
+          : {
+              user: proxyUser,
+              password: { secret: proxyPasswordSecret, version: secretVersion(proxyPasswordSecret) },
+            };
+      resources.push({
+        resource: {
+          type: "apt-proxy",
+          name: "proxy",
+          spec: { url: proxy, login, direct: [...directHosts(cloud)] },
+        },
+        origin: ["packages", "proxy"],
+      });
+    }
+    return resources;
+  },
+};
+
+/** The cloud's domain: `<cloud>.internal`, kept free for private use (RFC 9476 for the idea, ICANN's reservation of .internal). */
+export function internalDomain(cloud: Cloud): string {
+  return `${cloud.name}.internal`;
+}
+
+function hostsEntries(cloud: Cloud): { address: string; names: string[] }[] {
+  return cloud.hosts.map((host: CloudHost) => ({
+    address: host.addresses.management,
+    names: [`${host.name}.${internalDomain(cloud)}`, host.name],
+  }));
+}
+
+/** What the proxy must not be asked for: the cloud's own hosts and VIPs, and what the file adds. */
+function directHosts(cloud: Cloud): ReadonlySet<string> {
+  return new Set([
+    "127.0.0.1",
+    "localhost",
+    ...cloud.hosts.flatMap((host) => [host.addresses.management, host.name]),
+    cloud.vip.management,
+    cloud.vip.public,
+    ...cloud.packages.noProxy,
+  ]);
+}

@@ -1,0 +1,26 @@
+import type { Resource } from "@stackctl/protocol";
+import type { Cloud, CloudHost } from "../config/model.ts";
+
+/** What a service may look at beside the cloud. All of it is data: compiling does no I/O. */
+export interface CompileContext {
+  readonly cloud: Cloud;
+  /** The newest version of a secret; throws when there is none. */
+  readonly secretVersion: (name: string) => number;
+  /** The boot id that must be gone, of hosts that were ordered to reboot. */
+  readonly rebootOrders: ReadonlyMap<string, string>;
+}
+
+/** A resource and the key of `cloud.yaml` that it follows from, for messages and causes. */
+export interface PlacedResource {
+  readonly resource: Resource;
+  readonly origin: readonly string[];
+}
+
+/** One thing that the cloud needs on some hosts. Pure data and functions of data. */
+export interface ServiceDefinition {
+  readonly name: string;
+  /** Services that come before it on the same host. */
+  readonly needs: readonly string[];
+  /** What it needs on this host; null: it has no part there. An empty list takes away what was there. */
+  readonly resources: (host: CloudHost, context: CompileContext) => readonly PlacedResource[] | null;
+}

@@ -1,0 +1,177 @@
+import type { DatabaseSync } from "node:sqlite";
+import type { Cause, DocumentBody, Outcome, Scope } from "@stackctl/protocol";
+
+/** What became of one resource in a run, as it is kept. */
+export interface KeptResource {
+  readonly id: string;
+  readonly outcome: Outcome;
+  readonly why?: string;
+}
+
+/**
+ * Every decision that the server takes. A decision is appended to the log and applied to the tables in one
+ * transaction, before anything is done about it; nothing else ever writes these tables.
+ */
+export type Decision =
+  | {
+      readonly type: "cloud.created";
+      readonly cluster: string;
+      readonly leader: string;
+      readonly epoch: number;
+    }
+  | { readonly type: "secret.written"; readonly name: string; readonly version: number; readonly box: string }
+  | { readonly type: "host.pinned"; readonly host: string; readonly fingerprint: string }
+  | { readonly type: "host.key-forgotten"; readonly host: string }
+  | {
+      readonly type: "host.enrolled";
+      readonly host: string;
+      readonly incarnation: number;
+      readonly nkey: string;
+      readonly eventKey: string;
+      readonly sealKey: string;
+      readonly release: string;
+      readonly bootId: string;
+    }
+  | { readonly type: "host.pushed"; readonly host: string; readonly release: string }
+  | { readonly type: "reboot.ordered"; readonly host: string; readonly notBootId: string }
+  | {
+      readonly type: "run.started";
+      readonly scope: Scope;
+      readonly hosts: readonly string[];
+      readonly cloudText: string;
+      readonly cause: Cause;
+    }
+  | {
+      readonly type: "document.issued";
+      readonly host: string;
+      readonly service: string;
+      readonly incarnation: number;
+      readonly seq: number;
+      readonly run: number;
+      /** Without sealed secrets: they are sealed anew at each publication. */
+      readonly body: DocumentBody;
+    }
+  | {
+      readonly type: "step.ended";
+      readonly run: number;
+      readonly host: string;
+      readonly service: string;
+      readonly outcome: Exclude<Outcome, "planned">;
+      readonly why: string | null;
+      readonly resources: readonly KeptResource[];
+      readonly seconds: number;
+    }
+  | { readonly type: "run.ended"; readonly run: number; readonly seconds: number };
+
+/** The tables that hold decisions. Times are ISO 8601 in UTC. */
+export const decisionTables = `
+  CREATE TABLE IF NOT EXISTS log (n INTEGER PRIMARY KEY, at TEXT NOT NULL, by TEXT NOT NULL, type TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS cloud (cluster TEXT NOT NULL, leader TEXT NOT NULL, epoch INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS secret (name TEXT NOT NULL, version INTEGER NOT NULL, box TEXT NOT NULL, PRIMARY KEY (name, version)) STRICT;
+  CREATE TABLE IF NOT EXISTS pin (host TEXT PRIMARY KEY, fingerprint TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS agent (host TEXT PRIMARY KEY, incarnation INTEGER NOT NULL, nkey TEXT NOT NULL, eventKey TEXT NOT NULL,
+    sealKey TEXT NOT NULL, release TEXT NOT NULL, enrolledBootId TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS reboot (host TEXT PRIMARY KEY, notBootId TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS run (id INTEGER PRIMARY KEY, scope TEXT NOT NULL, hosts TEXT NOT NULL, cloudText TEXT NOT NULL,
+    cause TEXT NOT NULL, startedAt TEXT NOT NULL, endedAt TEXT, seconds REAL) STRICT;
+  CREATE TABLE IF NOT EXISTS document (host TEXT NOT NULL, service TEXT NOT NULL, incarnation INTEGER NOT NULL, seq INTEGER NOT NULL,
+    run INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (host, service)) STRICT;
+  CREATE TABLE IF NOT EXISTS step (run INTEGER NOT NULL, host TEXT NOT NULL, service TEXT NOT NULL, outcome TEXT NOT NULL, why TEXT,
+    resources TEXT NOT NULL, seconds REAL NOT NULL, at TEXT NOT NULL, PRIMARY KEY (run, host, service)) STRICT;
+`;
+
+/** The names of the tables above that decisions fill, for comparing a replayed log with what is kept. */
+export const decisionTableNames = [
+  "cloud",
+  "secret",
+  "pin",
+  "agent",
+  "reboot",
+  "run",
+  "document",
+  "step",
+] as const;
+
+/**
+ * Applies one decision to the tables. The same log gives the same tables: it reads nothing but the decision,
+ * the time it was logged at and the tables themselves.
+ * @returns the new run's id for `run.started`, else null
+ */
+export function applyDecision(db: DatabaseSync, at: string, decision: Decision): number | null {
+  const run = (sql: string, ...values: (string | number | null)[]): void => {
+    db.prepare(sql).run(...values);
+  };
+  switch (decision.type) {
+    case "cloud.created":
+      run("INSERT INTO cloud VALUES (?, ?, ?)", decision.cluster, decision.leader, decision.epoch);
+      return null;
+    case "secret.written":
+      run("INSERT INTO secret VALUES (?, ?, ?)", decision.name, decision.version, decision.box);
+      return null;
+    case "host.pinned":
+      run("INSERT OR REPLACE INTO pin VALUES (?, ?)", decision.host, decision.fingerprint);
+      return null;
+    case "host.key-forgotten":
+      run("DELETE FROM pin WHERE host = ?", decision.host);
+      return null;
+    case "host.enrolled":
+      run(
+        "INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?)",
+        decision.host,
+        decision.incarnation,
+        decision.nkey,
+        decision.eventKey,
+        decision.sealKey,
+        decision.release,
+        decision.bootId,
+      );
+      // A new incarnation has lost what the former one held.
+      run("DELETE FROM document WHERE host = ?", decision.host);
+      return null;
+    case "host.pushed":
+      run("UPDATE agent SET release = ? WHERE host = ?", decision.release, decision.host);
+      return null;
+    case "reboot.ordered":
+      run("INSERT OR REPLACE INTO reboot VALUES (?, ?)", decision.host, decision.notBootId);
+      return null;
+    case "run.started": {
+      const { lastInsertRowid } = db
+        .prepare("INSERT INTO run (scope, hosts, cloudText, cause, startedAt) VALUES (?, ?, ?, ?, ?)")
+        .run(
+          JSON.stringify(decision.scope),
+          JSON.stringify(decision.hosts),
+          decision.cloudText,
+          JSON.stringify(decision.cause),
+          at,
+        );
+      return Number(lastInsertRowid);
+    }
+    case "document.issued":
+      run(
+        "INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?, ?, ?)",
+        decision.host,
+        decision.service,
+        decision.incarnation,
+        decision.seq,
+        decision.run,
+        JSON.stringify(decision.body),
+      );
+      return null;
+    case "step.ended":
+      run(
+        "INSERT OR REPLACE INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        decision.run,
+        decision.host,
+        decision.service,
+        decision.outcome,
+        decision.why,
+        JSON.stringify(decision.resources),
+        decision.seconds,
+        at,
+      );
+      return null;
+    case "run.ended":
+      run("UPDATE run SET endedAt = ?, seconds = ? WHERE id = ?", at, decision.seconds, decision.run);
+      return null;
+  }
+}
