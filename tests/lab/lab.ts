@@ -1,0 +1,182 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { isMissing, run, type Ended } from "./command.ts";
+
+/** Where every lab keeps its state, by name. */
+export const labsFolder = "/var/lib/stackctl-lab";
+/** What is slow to make and survives `lab down`. */
+export const cacheFolder = "/var/cache/stackctl";
+
+export const networkNames = ["management", "public", "data"] as const;
+export type NetworkName = (typeof networkNames)[number];
+
+/** One of the lab's hosts, with its address on each network. */
+export interface LabHost {
+  readonly name: string;
+  readonly role: "controller" | "compute";
+  readonly management: string;
+  readonly public: string;
+  readonly data: string;
+}
+
+/** A lab as `lab.json` describes it. */
+export interface Lab {
+  readonly name: string;
+  readonly directory: string;
+  readonly hosts: readonly LabHost[];
+  /** `gateway` is this machine's address on the network. */
+  readonly networks: Readonly<
+    Record<NetworkName, { readonly cidr: string; readonly interface: string; readonly gateway: string }>
+  >;
+  readonly ssh: { readonly user: string; readonly port: number; readonly privateKey: string };
+  /** The only way to packages; null in a lab without proxy. */
+  readonly proxy: { readonly url: string; readonly user: string; readonly passwordFile: string } | null;
+  /** A plain mirror; null in a lab with proxy. */
+  readonly mirror: string | null;
+  readonly securityMirror: string | null;
+  readonly timeServer: string;
+  readonly memoryMiB: number;
+}
+
+/** The labs that exist on this machine, up or not. */
+export function labNames(): string[] {
+  if (!existsSync(labsFolder)) return [];
+  return readdirSync(labsFolder).filter((name) => existsSync(join(labsFolder, name, "lab.json")));
+}
+
+/** @throws Error when there is no such lab, with what to type */
+export function readLab(name: string): Lab {
+  try {
+    return JSON.parse(readFileSync(join(labsFolder, name, "lab.json"), "utf8")) as Lab;
+  } catch (error) {
+    if (isMissing(error))
+      throw new Error(`there is no lab ${name}; make it with: stackctl lab up --name ${name}`, {
+        cause: error,
+      });
+    throw error;
+  }
+}
+
+/** @throws Error naming the hosts that there are */
+export function hostOf(lab: Lab, name: string): LabHost {
+  const host = lab.hosts.find((each) => each.name === name);
+  if (host === undefined)
+    throw new Error(
+      `lab ${lab.name} has no host ${name}; it has ${lab.hosts.map((each) => each.name).join(", ")}`,
+    );
+  return host;
+}
+
+/** Files and folders of one host. */
+export function hostPaths(
+  lab: Pick<Lab, "directory">,
+  host: string,
+): {
+  folder: string;
+  image: string;
+  disk: string;
+  root: string;
+  power: string;
+  log: string;
+} {
+  const folder = join(lab.directory, "hosts", host);
+  return {
+    folder,
+    image: join(folder, "disk.img"),
+    disk: join(folder, "disk"),
+    root: join(folder, "root"),
+    power: join(folder, "power"),
+    log: join(folder, "console.log"),
+  };
+}
+
+/** A short mark of the lab's name: interface names have at most 15 characters. */
+export function mark(name: string): string {
+  return createHash("sha256").update(name).digest("hex").slice(0, 6);
+}
+
+/** The bridge of a network. */
+export function bridgeName(lab: string, network: NetworkName): string {
+  return `lb${mark(lab)}${network.slice(0, 1)}`;
+}
+
+/** The machine's end of a host's link; `index` is the host's place in the lab. */
+export function linkName(lab: string, index: number, network: NetworkName): string {
+  return `lv${mark(lab)}${String(index)}${network.slice(0, 1)}`;
+}
+
+/** The network namespace of a host. */
+export function namespaceName(lab: string, host: string): string {
+  return `lab-${lab}-${host}`;
+}
+
+/** The n-th address of a network such as `10.10.0.0/24`. */
+export function address(cidr: string, n: number): string {
+  const [network = "", bits = ""] = cidr.split("/");
+  const value = network.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  if (!/^(\d{1,3}\.){3}\d{1,3}\/\d{1,2}$/.test(cidr) || Number(bits) > 27 || n >= 2 ** (32 - Number(bits))) {
+    throw new Error(`${cidr} is no network that holds this lab; give one such as 10.10.0.0/24`);
+  }
+  const sum = value + n;
+  return [24, 16, 8, 0].map((shift) => String(Math.floor(sum / 2 ** shift) % 256)).join(".");
+}
+
+/** The process that is PID 1 inside a host, as this machine numbers it; null when the host is off. */
+export function initPid(lab: Lab, host: string): number | null {
+  const wanted = `--machine=${machineName(lab.name, host)}`;
+  for (const entry of readdirSync("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    const line = readOrEmpty(`/proc/${entry}/cmdline`);
+    if (!line.startsWith("systemd-nspawn\0") || !line.split("\0").includes(wanted)) continue;
+    const child = readOrEmpty(`/proc/${entry}/task/${entry}/children`).trim().split(" ")[0];
+    if (child !== undefined && child !== "") return Number(child);
+  }
+  return null;
+}
+
+/** The name of a host's container: unique over all labs. */
+export function machineName(lab: string, host: string): string {
+  return `${lab}-${host}`;
+}
+
+/** Runs a command inside a host, as root, with the host's own view of everything. */
+export async function runOn(
+  lab: Lab,
+  host: string,
+  argv: readonly string[],
+  options: { timeoutMs?: number; input?: string } = {},
+): Promise<Ended> {
+  hostOf(lab, host);
+  const pid = initPid(lab, host);
+  if (pid === null) return { code: null, stdout: "", stderr: `${host} is off` };
+  const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  const inside = [
+    "--target",
+    String(pid),
+    "--mount",
+    "--uts",
+    "--ipc",
+    "--net",
+    "--pid",
+    "--cgroup",
+    "--root",
+    "--wd=/",
+    "--",
+  ];
+  return run(
+    "nsenter",
+    [...inside, "/usr/bin/env", "-i", path, "LC_ALL=C.UTF-8", "HOME=/root", ...argv],
+    options,
+  );
+}
+
+function readOrEmpty(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    // A process may end between the listing and the reading.
+    if (isMissing(error)) return "";
+    throw error;
+  }
+}
