@@ -161,7 +161,7 @@ export async function runOn(
     "--pid",
     "--cgroup",
     "--root",
-    "--wd=/",
+    "--wd",
     "--",
   ];
   return run(

@@ -3,12 +3,13 @@ import { chmodSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, write
 import { connect } from "node:net";
 import { join } from "node:path";
 import { end, lives, markOf, output, run, within, type ProcessMark } from "./command.ts";
-import { cacheFolder, labNames, labsFolder, readLab, type Lab } from "./lab.ts";
+import { cacheFolder, labNames, readLab, type Lab } from "./lab.ts";
 
 /** Ports of the lab's services on each management bridge. */
 export const proxyPort = 3128;
 export const mirrorPort = 3142;
-const folder = join(labsFolder, ".squid");
+/** Outside of the labs' own folders, which only root may enter: squid and its helper run as `proxy`. */
+const folder = "/run/stackctl-lab-squid";
 const pidFile = join(folder, "squid.pid");
 const passwords = join(folder, "passwords");
 
