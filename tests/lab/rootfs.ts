@@ -32,7 +32,7 @@ const files: Readonly<Record<string, string>> = {
   "/etc/dpkg/dpkg.cfg.d/lab": "force-unsafe-io\n",
   // The hosts share the machine's clock, so chronyd must not set it, and its unit's condition on the capability fails.
   "/etc/systemd/system/chrony.service.d/lab.conf":
-    "[Unit]\nConditionCapability=\n\n[Service]\nExecStart=\nExecStart=/usr/sbin/chronyd -x -F 1\nType=forking\n",
+    "[Unit]\nConditionCapability=\n\n[Service]\nExecStart=\nExecStart=!/usr/sbin/chronyd -x -F 1\nType=forking\n",
   // cgroup v1 arrives read-only; docker and systemd inside want to write their own part.
   "/etc/systemd/system/lab-cgroups.service": [
     "[Unit]",

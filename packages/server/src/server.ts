@@ -360,10 +360,7 @@ async function routeTo(target: string): Promise<string> {
 /** Resolves when every host was heard, at most a little after they could have reconnected. */
 async function settled(fleet: Fleet, hosts: readonly string[]): Promise<void> {
   const until = Date.now() + 4000;
-  while (
-    Date.now() < until &&
-    hosts.some((host) => fleet.presence(host)?.state !== "ok")
-  ) {
+  while (Date.now() < until && hosts.some((host) => fleet.presence(host)?.state !== "ok")) {
     await new Promise<void>((resolve) => setTimeout(resolve, 50));
   }
 }

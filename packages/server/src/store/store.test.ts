@@ -76,9 +76,7 @@ describe("Store", () => {
     fresh.exec(decisionTables);
     for (const { at, decision } of store.log()) applyDecision(fresh, at, decision);
     for (const table of decisionTableNames) {
-      expect(fresh.prepare(`SELECT * FROM "${table}" ORDER BY 1, 2`).all(), table).toEqual(
-        store.dump(table),
-      );
+      expect(fresh.prepare(`SELECT * FROM "${table}" ORDER BY 1, 2`).all(), table).toEqual(store.dump(table));
     }
     expect(store.lastSeq()).toBe(7);
     store.close();
