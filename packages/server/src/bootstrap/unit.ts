@@ -1,0 +1,33 @@
+import { hostPaths } from "@stackctl/protocol";
+
+/**
+ * The agent's systemd unit. Hardened lightly: it mounts, renames the host and runs dpkg, so most of systemd's sandbox
+ * cannot hold for it; each changing command gets a transient unit of its own.
+ */
+export function agentUnitFile(): string {
+  return `# Managed by stackctl.
+[Unit]
+Description=stackctl agent
+Documentation=file:${hostPaths.current}
+After=network.target dbus.service
+Wants=network.target
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=${hostPaths.current}/node --max-semi-space-size=1 --max-old-space-size=256 ${hostPaths.current}/agent.cjs run
+Restart=always
+RestartSec=1
+KillMode=mixed
+TimeoutStopSec=10
+OOMScoreAdjust=-500
+UMask=0077
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictRealtime=yes
+SystemCallArchitectures=native
+ProtectClock=yes
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
