@@ -11,6 +11,8 @@ export type Reveal = (ref: { readonly secret: string; readonly version: number }
 export interface Context {
   readonly host: Host;
   readonly reveal: Reveal;
+  /** Tells the server that the host goes down now, and returns once it knows, or cannot be told. */
+  readonly goingDown: () => Promise<void>;
   /** Says what is being done, one short phrase such as `installing chrony`; shown live. */
   readonly doing: (text: string) => void;
 }
@@ -42,4 +44,25 @@ export function diffFields(desired: State, observed: State): Change[] {
   return Object.entries(desired)
     .filter(([field, to]) => (observed[field] ?? null) !== to)
     .map(([field, to]) => ({ field, from: observed[field] ?? null, to }));
+}
+
+/** Observed state of a managed file: its text, mode and owner. */
+export function fileState(
+  host: Host,
+  path: string,
+): { content: string | null; mode: string | null; owner: string | null } {
+  const stat = host.files.stat(path);
+  return {
+    content: host.files.read(path),
+    mode: stat === null ? null : stat.mode.toString(8),
+    owner: stat === null ? null : `${stat.owner}:${stat.group}`,
+  };
+}
+
+/** What {@link fileState} should see: this text, this mode, owned by root. */
+export function fileStateWanted(
+  content: string,
+  mode: number,
+): { content: string; mode: string; owner: string } {
+  return { content, mode: mode.toString(8), owner: "root:root" };
 }

@@ -1,0 +1,77 @@
+import { createHash } from "node:crypto";
+import type { ChronySpec } from "@stackctl/protocol";
+import { fileState, fileStateWanted, type Behaviour } from "../engine/resource.ts";
+
+// Debian's paths and unit name. Directives: chrony.conf(5), chrony 4.3.
+const config = "/etc/chrony/chrony.conf";
+const unit = "chrony.service";
+/** Digest of the configuration that chronyd was last restarted with; empty while a restart is due. */
+const loaded = "/var/lib/stackctl-agent/chrony.loaded";
+
+/** Keeps chronyd installed, configured and running, so that every host agrees on the time. */
+export const chrony: Behaviour<"chrony"> = {
+  async read({ host }) {
+    const status = await host.units.status(unit);
+    return {
+      installed: host.packages.installed("chrony") !== null,
+      ...fileState(host, config),
+      runsWith: host.files.read(loaded) ?? "",
+      enabled: status.enabled,
+      active: status.active,
+    };
+  },
+  desired: (spec) => ({
+    installed: true,
+    ...fileStateWanted(render(spec), 0o644),
+    runsWith: digest(spec),
+    enabled: true,
+    active: true,
+  }),
+  async apply({ host, doing }, spec, changes) {
+    const fields = new Set(changes.map(({ field }) => field));
+    if (fields.has("installed")) {
+      doing("installing chrony");
+      await host.packages.install(["chrony"]);
+    }
+    const restartDue = ["installed", "content", "runsWith", "active"].some((field) => fields.has(field));
+    // The debt is written before the edit and paid after the restart: a crash anywhere between leaves a difference.
+    if (restartDue) host.files.write(loaded, "", 0o600);
+    if (["installed", "content", "mode", "owner"].some((field) => fields.has(field)))
+      host.files.write(config, render(spec), 0o644);
+    if (fields.has("enabled") || fields.has("installed")) await host.units.enable(unit);
+    if (restartDue) {
+      doing("restarting chrony");
+      await host.units.restart(unit);
+      host.files.write(loaded, digest(spec), 0o600);
+    }
+  },
+  async remove({ host, doing }) {
+    doing("removing chrony");
+    await host.packages.purge(["chrony"]);
+    host.files.remove(config);
+    host.files.remove(loaded);
+  },
+  restarts: (_spec, changes) =>
+    changes.some(({ field }) => ["installed", "content", "runsWith", "active"].includes(field))
+      ? [`restart ${unit}`]
+      : [],
+  watch: () => ({ files: [config], units: [unit], packages: true }),
+};
+
+function render({ servers, allow, stepThresholdSeconds }: ChronySpec): string {
+  return [
+    "# Managed by stackctl. Local edits are reverted.",
+    ...servers.toSorted().map((server) => `server ${server} iburst`),
+    ...allow.toSorted().map((network) => `allow ${network}`),
+    // Servers agree among themselves when nobody outside answers, and their followers stay together.
+    ...(allow.length > 0 ? ["local stratum 10 orphan"] : []),
+    "driftfile /var/lib/chrony/chrony.drift",
+    `makestep ${String(stepThresholdSeconds)} 3`,
+    "rtcsync",
+    "",
+  ].join("\n");
+}
+
+function digest(spec: ChronySpec): string {
+  return createHash("sha256").update(render(spec)).digest("hex").slice(0, 16);
+}

@@ -1,0 +1,20 @@
+import type { ResourceType } from "@stackctl/protocol";
+import type { Behaviour } from "../engine/resource.ts";
+import { aptProxy } from "./apt-proxy.ts";
+import { aptRepository } from "./apt-repository.ts";
+import { chrony } from "./chrony.ts";
+import { hostname } from "./hostname.ts";
+import { hostsFile } from "./hosts-file.ts";
+import { packages } from "./package.ts";
+import { reboot } from "./reboot.ts";
+
+/** How each type of resource is made true; a type without behaviour does not compile. */
+export const behaviours: { readonly [T in ResourceType]: Behaviour<T> } = {
+  "apt-proxy": aptProxy,
+  "apt-repository": aptRepository,
+  chrony,
+  hostname,
+  "hosts-file": hostsFile,
+  package: packages,
+  reboot,
+};
