@@ -62,6 +62,7 @@ export interface Units {
 export interface System {
   /** `/proc/sys/kernel/random/boot_id`. */
   bootId(): string;
+  uptimeSeconds(): number;
   /** The live hostname. */
   hostname(): string;
   /** Sets the live hostname; `/etc/hostname` is a file like any other. */

@@ -1,0 +1,559 @@
+import { randomBytes } from "node:crypto";
+import {
+  documentBody,
+  documentHeader,
+  errorData,
+  openEnvelope,
+  openSecret,
+  peekHeader,
+  privateKey,
+  refused,
+  resourceId,
+  sealEnvelope,
+  statusEverySeconds,
+  StackctlError,
+  version,
+  type AgentEvent,
+  type AgentRequest,
+  type AgentStatus,
+  type DocumentBody,
+  type EventHeader,
+  type FactsAnswer,
+  type Outcome,
+  type PingAnswer,
+  type PlanAnswer,
+  type RequestHeader,
+  type ResourceOutcome,
+  type SealedSecret,
+} from "@stackctl/protocol";
+import type { AgentBus } from "./bus/bus.ts";
+import { applyDocument, planDocument } from "./engine/apply-document.ts";
+import { bind, converge, difference, type Behaviours } from "./engine/converge.ts";
+import type { Context } from "./engine/resource.ts";
+import type { AgentState } from "./engine/state.ts";
+import type { Host } from "./host/host.ts";
+import { trustOf, type Identity } from "./identity.ts";
+import { acceptDocument, acceptRequest, raiseFloors, type Floors, type Trust } from "./trust/accept.ts";
+import { Watcher } from "./watch/watch.ts";
+
+/** A change by hand is looked at this long after it was noticed: most come in bursts. */
+const debounceMs = 150;
+/** Everything is looked at this often, whatever was noticed. */
+const slowPassMs = 60_000;
+/** A resource is put back at most this often an hour; then somebody else wants it otherwise, and a person has to choose. */
+const repairsPerHour = 5;
+/** Pauses between tries of a document that failed, then at each slow pass. */
+const retryMs = [5000, 30_000, 60_000];
+/** Answers are sent in pieces, so that with their envelope they stay below what a message may have. */
+const pieceChars = 100_000;
+
+export interface AgentOptions {
+  readonly identity: Identity;
+  readonly state: AgentState;
+  readonly bus: AgentBus;
+  readonly host: Host;
+  readonly behaviours: Behaviours;
+  /** What the host is; read in a child, so that what that needs stays out of this process. */
+  readonly facts: (packagesUrl: string | null) => Promise<FactsAnswer>;
+  readonly log: (fields: Record<string, unknown>, message: string) => void;
+}
+
+interface Held {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly body: DocumentBody;
+  /** Null: not yet converged since it was accepted. */
+  outcome: Outcome | null;
+  /** Ids of resources that differ now. */
+  readonly drifted: Set<string>;
+  /** Set while the document has failed: when it is tried again, and how often it was. */
+  retry: { readonly atMs: number; readonly tries: number } | null;
+}
+
+/**
+ * The agent: takes documents in, makes them true one at a time, keeps them true, and reports. Works the same with no
+ * server to talk to; what it has to say then waits on disk.
+ */
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #trust: Trust;
+  readonly #eventKey;
+  readonly #sealKey;
+  readonly #held = new Map<string, Held>();
+  readonly #seenRequests = new Set<string>();
+  readonly #repairs = new Map<string, number[]>();
+  /** Resources that came back too often and are left alone, until they are seen true again. */
+  readonly #leftAlone = new Set<string>();
+  readonly #watcher: Watcher;
+  readonly #startedAtMs = Date.now();
+  #floors: Floors;
+  #noticed: string | null = null;
+  #doing: string | null = null;
+  #wake: () => void = () => undefined;
+  #flushWake: () => void = () => undefined;
+  #statusTimer: NodeJS.Timeout | null = null;
+  #stopped = false;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#trust = trustOf(options.identity);
+    this.#eventKey = privateKey(options.identity.eventKey);
+    this.#sealKey = privateKey(options.identity.sealKey);
+    const kept = options.state.floors();
+    const documents = new Map<string, { epoch: number; seq: number; digest: string }>();
+    for (const document of options.state.documents()) {
+      const body = this.#reopen(Buffer.from(document.envelope, "base64"));
+      documents.set(document.service, document);
+      this.#held.set(document.service, {
+        epoch: document.epoch,
+        seq: document.seq,
+        body,
+        outcome: this.#outcomeOf(document.service, document.seq),
+        drifted: new Set(),
+        retry: null,
+      });
+    }
+    this.#floors = {
+      epoch: kept?.epoch ?? options.identity.epochFloor,
+      leader: kept?.leader ?? null,
+      latestIssuedMs: kept?.latestIssuedMs ?? 0,
+      documents,
+    };
+    let timer: NodeJS.Timeout | null = null;
+    this.#watcher = new Watcher((why) => {
+      if (timer !== null) return;
+      timer = setTimeout(() => {
+        timer = null;
+        this.#noticed = why;
+        this.#wake();
+      }, debounceMs);
+    });
+  }
+
+  /** Runs until {@link stop}. */
+  async run(): Promise<void> {
+    const { bus, state, host } = this.#options;
+    state.queue({ type: "agent.started", version, bootId: host.system.bootId() });
+    // What differs after a boot was changed while nobody looked.
+    this.#noticed = "changed while the agent did not run";
+    this.#armWatches();
+    bus.onDocument((subject, bytes) => Promise.resolve(this.#document(subject, bytes)));
+    bus.onRequest((subject, bytes) => {
+      this.#request(subject, bytes);
+    });
+    bus.onConnected(() => {
+      this.#flushWake();
+      this.#sendStatus();
+    });
+    const beat = setInterval(() => {
+      this.#sendStatus();
+    }, statusEverySeconds * 1000);
+    const flusher = this.#flush();
+    await this.#loop();
+    clearInterval(beat);
+    this.#watcher.close();
+    await flusher;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#wake();
+    this.#flushWake();
+  }
+
+  /** Takes a document in: once this returns it is on disk, and may be acknowledged. */
+  #document(subject: string, bytes: Uint8Array): void {
+    const { state } = this.#options;
+    let accepted;
+    try {
+      accepted = acceptDocument(bytes, subject, this.#trust, this.#floors, Date.now());
+    } catch (error) {
+      this.#refuse(subject, error);
+      return;
+    }
+    const { header, body, known } = accepted;
+    const { service } = header;
+    if (known) {
+      // The server asks again because it has no answer: it gets the one that there is.
+      const held = this.#held.get(service);
+      if (held !== undefined && held.outcome !== null) this.#report(service, held, 0);
+      return;
+    }
+    const { epoch, seq } = header;
+    state.keepDocument({
+      service,
+      epoch,
+      seq,
+      digest: body.digest,
+      envelope: Buffer.from(bytes).toString("base64"),
+    });
+    this.#floors = raiseFloors(this.#floors, header, body.digest);
+    state.keepFloors(this.#floors);
+    this.#held.set(service, { epoch, seq, body, outcome: null, drifted: new Set(), retry: null });
+    this.#wake();
+  }
+
+  #request(subject: string, bytes: Uint8Array): void {
+    let accepted;
+    try {
+      accepted = acceptRequest(bytes, subject, this.#trust, this.#floors, this.#seenRequests, Date.now());
+    } catch (error) {
+      this.#refuse(subject, error);
+      return;
+    }
+    const { header, body } = accepted;
+    this.#seenRequests.add(header.requestId);
+    setTimeout(() => this.#seenRequests.delete(header.requestId), 120_000).unref();
+    this.#answer(header, body).catch((error: unknown) => {
+      this.#options.log({ err: errorData(error).message, kind: body.kind }, "request failed");
+    });
+  }
+
+  async #answer(header: RequestHeader, request: AgentRequest): Promise<void> {
+    const { state } = this.#options;
+    const text = JSON.stringify(await this.#answerTo(request));
+    const pieces = Math.max(1, Math.ceil(text.length / pieceChars));
+    for (let piece = 0; piece < pieces; piece++) {
+      const body = text.slice(piece * pieceChars, (piece + 1) * pieceChars);
+      state.queue({ type: "request.answered", requestId: header.requestId, piece, pieces, body });
+    }
+    this.#flushWake();
+  }
+
+  async #answerTo(request: AgentRequest): Promise<PingAnswer | PlanAnswer | FactsAnswer> {
+    const { host, behaviours, state, facts } = this.#options;
+    switch (request.kind) {
+      case "ping":
+        return { version, bootId: host.system.bootId(), timeMs: Date.now() };
+      case "facts":
+        return facts(request.packagesUrl);
+      case "plan": {
+        const services: PlanAnswer["services"] = [];
+        for (const { service, digest, resources, sealed } of request.documents) {
+          const held = this.#held.get(service);
+          services.push({
+            service,
+            held: held?.body.digest === digest && held.outcome !== null && held.outcome !== "failed",
+            resources: await planDocument(
+              behaviours,
+              state,
+              { service, resources },
+              this.#context(sealed, () => undefined),
+            ),
+          });
+        }
+        return { services };
+      }
+    }
+  }
+
+  /** One thing at a time: documents first, then what was noticed, then the slow pass. */
+  async #loop(): Promise<void> {
+    let lastPassMs = Date.now();
+    while (!this.#isStopped()) {
+      const service = this.#due();
+      if (service !== null) {
+        await this.#apply(service);
+        continue;
+      }
+      const now = Date.now();
+      if (this.#noticed !== null || now - lastPassMs >= slowPassMs) {
+        const why = this.#noticed ?? "found to differ";
+        this.#noticed = null;
+        lastPassMs = now;
+        await this.#lookAround(why);
+        continue;
+      }
+      const retries = [...this.#held.values()].flatMap(({ retry }) => (retry === null ? [] : [retry.atMs]));
+      const next = Math.min(lastPassMs + slowPassMs, ...retries);
+      await this.#pause(Math.max(10, next - now));
+    }
+  }
+
+  /** A service whose document is to be converged and which needs none that is. */
+  #due(): string | null {
+    const now = Date.now();
+    const pending = [...this.#held].filter(
+      ([, { outcome, retry }]) => outcome === null || (retry !== null && retry.atMs <= now),
+    );
+    const names = new Set(pending.map(([service]) => service));
+    const ready = pending.find(([, { body }]) => !body.needs.some((need) => names.has(need)));
+    return (ready ?? pending[0])?.[0] ?? null;
+  }
+
+  async #apply(service: string): Promise<void> {
+    const { behaviours, state, log } = this.#options;
+    const held = this.#held.get(service);
+    if (held === undefined) return;
+    const begun = performance.now();
+    this.#say(`applying ${service}`);
+    const ledger = await applyDocument(
+      behaviours,
+      state,
+      held.body,
+      held.seq,
+      this.#context(
+        held.body.sealed,
+        (text) => {
+          this.#say(text);
+        },
+        { service, held },
+      ),
+    );
+    const outcome = ledger.outcome ?? "failed";
+    const tries = (held.retry?.tries ?? 0) + 1;
+    held.outcome = outcome;
+    held.retry =
+      outcome === "failed" ? { atMs: Date.now() + (retryMs[tries - 1] ?? slowPassMs), tries } : null;
+    held.drifted.clear();
+    // A try that failed like the one before it is no news.
+    if (outcome !== "failed" || tries === 1)
+      this.#reportLedger(service, held, [...ledger.done], (performance.now() - begun) / 1000);
+    state.keepLedger(service, ledger);
+    log({ service, seq: held.seq, outcome, tries }, "document applied");
+    this.#armWatches();
+    this.#say(null);
+    this.#sendStatus();
+  }
+
+  /** Reads everything that should be true, says what is not, and puts it back. */
+  async #lookAround(why: string): Promise<void> {
+    const { behaviours, state, log } = this.#options;
+    for (const [service, held] of this.#held) {
+      if (held.outcome !== "unchanged" && held.outcome !== "changed") continue;
+      for (const resource of held.body.resources) {
+        // A document that arrives meanwhile is more urgent, and may be about this very resource.
+        if (this.#due() !== null || this.#isStopped()) return;
+        const id = resourceId(resource);
+        const name = `${service} ${id}`;
+        const context = this.#context(
+          held.body.sealed,
+          (text) => {
+            this.#say(text);
+          },
+          { service, held },
+        );
+        try {
+          const changes = await difference(behaviours, resource, context);
+          if (changes.length === 0) {
+            held.drifted.delete(id);
+            this.#leftAlone.delete(name);
+            continue;
+          }
+          const cause = {
+            kind: "drift",
+            text: `${why} at ${new Date().toTimeString().slice(0, 8)}`,
+          } as const;
+          const isNew = !held.drifted.has(id);
+          held.drifted.add(id);
+          if (isNew) {
+            this.#emit({ type: "resource.drifted", service, id, changes, cause });
+            this.#sendStatus();
+          }
+          const recent = (this.#repairs.get(name) ?? []).filter((at) => at > Date.now() - 3_600_000);
+          if (recent.length >= repairsPerHour) {
+            if (!this.#leftAlone.has(name)) {
+              this.#emit({
+                type: "repair.failed",
+                service,
+                id,
+                why: `it was put back ${String(recent.length)} times within an hour and differs again; left alone for now`,
+              });
+            }
+            this.#leftAlone.add(name);
+            continue;
+          }
+          this.#repairs.set(name, [...recent, Date.now()]);
+          const begun = performance.now();
+          this.#say(`repairing ${id}`);
+          const made = await converge(behaviours, resource, context, () => undefined);
+          held.drifted.delete(id);
+          this.#emit({
+            type: "resource.repaired",
+            service,
+            id,
+            changes: [...(made.length === 0 ? changes : made)],
+            seconds: (performance.now() - begun) / 1000,
+            cause: { kind: "drift", text: `drift repair: ${cause.text}, put back` },
+          });
+        } catch (error) {
+          const { message } = errorData(error);
+          held.drifted.add(id);
+          this.#emit({ type: "repair.failed", service, id, why: message.slice(0, 2000) });
+          log({ service, id, why: message }, "repair failed");
+        }
+        this.#say(null);
+        this.#sendStatus();
+      }
+    }
+    this.#armWatches();
+  }
+
+  #context(
+    sealed: readonly SealedSecret[],
+    doing: (text: string) => void,
+    work?: { service: string; held: Held },
+  ): Context {
+    const { host, identity } = this.#options;
+    return {
+      host,
+      doing,
+      reveal: ({ secret, version: wanted }) => {
+        const box = sealed.find((each) => each.secret === secret && each.version === wanted);
+        if (box === undefined)
+          throw new StackctlError("secret_missing", `the document does not carry secret ${secret}`);
+        return openSecret(
+          box,
+          { cluster: identity.cluster, agent: identity.host, incarnation: identity.incarnation },
+          this.#sealKey,
+        );
+      },
+      goingDown: async () => {
+        if (work !== undefined)
+          this.#emit({ type: "host.rebooting", service: work.service, cause: work.held.body.cause });
+        const until = Date.now() + 5000;
+        while (this.#options.state.oldest() !== null && Date.now() < until) await this.#pauseFlush();
+      },
+    };
+  }
+
+  #report(service: string, held: Held, seconds: number): void {
+    this.#reportLedger(service, held, this.#options.state.ledger(service).done, seconds);
+  }
+
+  #reportLedger(service: string, held: Held, resources: readonly ResourceOutcome[], seconds: number): void {
+    this.#emit({
+      type: "document.applied",
+      service,
+      epoch: held.epoch,
+      seq: held.seq,
+      digest: held.body.digest,
+      outcome: held.outcome ?? "failed",
+      seconds: Math.round(seconds * 1000) / 1000,
+      resources: [...resources],
+      cause: held.body.cause,
+    });
+  }
+
+  #refuse(subject: string, error: unknown): void {
+    if (!(error instanceof StackctlError)) throw error;
+    this.#options.log({ subject, why: error.message }, "message refused");
+    this.#emit({ type: "message.refused", subject: subject.slice(0, 200), why: error.message.slice(0, 500) });
+  }
+
+  #emit(event: AgentEvent): void {
+    this.#options.state.queue(event);
+    this.#flushWake();
+  }
+
+  /** Delivers what is queued, oldest first, each until the server's stream has it. */
+  async #flush(): Promise<void> {
+    const { state, bus } = this.#options;
+    let waitMs = 250;
+    while (!this.#isStopped()) {
+      const oldest = state.oldest();
+      if (oldest === null) {
+        await new Promise<void>((resolve) => (this.#flushWake = resolve));
+        continue;
+      }
+      const stale = oldest.event.type === "request.answered" && Date.now() - Date.parse(oldest.at) > 30_000;
+      if (
+        stale ||
+        (await bus.sendResult(
+          randomBytes(16).toString("hex"),
+          this.#sign("result", oldest.n, oldest.at, oldest.event),
+        ))
+      ) {
+        state.delivered(oldest.n);
+        waitMs = 250;
+      } else {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, waitMs);
+          this.#flushWake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+        waitMs = Math.min(2000, waitMs * 2);
+      }
+    }
+  }
+
+  #sendStatus(): void {
+    if (this.#statusTimer !== null) return;
+    this.#statusTimer = setTimeout(() => {
+      this.#statusTimer = null;
+      const status: AgentStatus = {
+        version,
+        bootId: this.#options.host.system.bootId(),
+        startedAtMs: this.#startedAtMs,
+        uptimeSeconds: this.#options.host.system.uptimeSeconds(),
+        residentMiB: Math.round(process.memoryUsage.rss() / 1048576),
+        doing: this.#doing,
+        documents: [...this.#held].map(([service, { epoch, seq, body, outcome, drifted }]) => ({
+          service,
+          epoch,
+          seq,
+          digest: body.digest,
+          outcome,
+          drifted: [...drifted],
+        })),
+      };
+      this.#options.bus.sendStatus(
+        this.#sign("status", this.#options.state.number("status"), new Date().toISOString(), status),
+      );
+    }, 50);
+  }
+
+  #sign(kind: EventHeader["kind"], n: number, at: string, body: unknown): Uint8Array {
+    const { cluster, host, incarnation } = this.#options.identity;
+    const header: EventHeader = { v: 1, kind, cluster, agent: host, incarnation, n, at };
+    return sealEnvelope("evt", header, body, this.#eventKey);
+  }
+
+  #say(text: string | null): void {
+    this.#doing = text;
+    this.#sendStatus();
+  }
+
+  #armWatches(): void {
+    this.#watcher.set(
+      [...this.#held.values()].flatMap(({ body }) =>
+        body.resources.map((resource) => bind(this.#options.behaviours, resource).watch()),
+      ),
+    );
+  }
+
+  /** A document that was accepted once is opened again at start; only its signature is asked, not its age. */
+  #reopen(bytes: Uint8Array): DocumentBody {
+    const header = documentHeader.parse(peekHeader(bytes));
+    const key = this.#trust.documentKeys.get(header.kid);
+    if (key === undefined)
+      throw refused(`the kept document of ${header.service} is signed by a key that is not pinned any more`);
+    return documentBody.parse(openEnvelope("doc", bytes, key).body);
+  }
+
+  #outcomeOf(service: string, seq: number): Outcome | null {
+    const ledger = this.#options.state.ledger(service);
+    // One that failed is tried again at once: the world may be another after a boot.
+    return ledger.seq === seq && ledger.outcome !== "failed" ? ledger.outcome : null;
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  async #pauseFlush(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+
+  #isStopped(): boolean {
+    return this.#stopped;
+  }
+}

@@ -1,0 +1,138 @@
+import { errorData, resourceId, type DocumentBody, type ResourceOutcome } from "@stackctl/protocol";
+import { bind, converge, difference, type Behaviours } from "./converge.ts";
+import type { Context } from "./resource.ts";
+import { emptyLedger, type AgentState, type Ledger } from "./state.ts";
+
+/**
+ * Makes a document true, from wherever a kill left it.
+ * @returns the ledger at its end; its outcome is kept by the caller once the result is queued, so that a kill between
+ *   the two reports twice rather than never
+ */
+export async function applyDocument(
+  behaviours: Behaviours,
+  state: AgentState,
+  document: Pick<DocumentBody, "service" | "resources">,
+  seq: number,
+  context: Context,
+): Promise<Ledger> {
+  const { service, resources } = document;
+  let ledger = state.ledger(service);
+  const keep = (change: Partial<Ledger>): void => {
+    ledger = { ...ledger, ...change };
+    state.keepLedger(service, ledger);
+  };
+  // A failed document is tried again from the start; one that was interrupted goes on where it was.
+  if (ledger.seq !== seq || ledger.outcome !== null) keep({ ...emptyLedger, applied: ledger.applied, seq });
+
+  const settle = (outcome: ResourceOutcome, change: Partial<Ledger> = {}): void => {
+    keep({ ...change, intent: null, done: [...ledger.done.filter(({ id }) => id !== outcome.id), outcome] });
+  };
+  let failed: string | null = null;
+  for (const resource of resources) {
+    const id = resourceId(resource);
+    const before = ledger.done.find((each) => each.id === id);
+    if (before !== undefined) {
+      if (before.outcome === "failed") failed ??= id;
+      continue;
+    }
+    if (failed !== null) {
+      settle({ id, outcome: "skipped", why: `${failed} failed`, changes: [], restarts: [] });
+      continue;
+    }
+    const intended = ledger.intent?.id === id ? ledger.intent : null;
+    try {
+      const changes = await converge(behaviours, resource, context, (differing) => {
+        const restarts = bind(behaviours, resource).restarts(differing);
+        // What was begun before a kill is named by what differed then.
+        keep({
+          intent: intended ?? { id, changes: differing, restarts },
+          applied: withResource(ledger.applied, resource),
+        });
+      });
+      const begun = ledger.intent?.id === id ? ledger.intent : null;
+      const changed = begun !== null || changes.length > 0;
+      settle(
+        {
+          id,
+          outcome: changed ? "changed" : "unchanged",
+          changes: [...(begun?.changes ?? changes)],
+          restarts: [...(begun?.restarts ?? [])],
+        },
+        { applied: withResource(ledger.applied, resource) },
+      );
+    } catch (error) {
+      failed = id;
+      const { message, details, code } = errorData(error);
+      const why = `${code === "bug" ? (message.split("\n")[0] ?? message) : message}${details.remedy === undefined ? "" : `; ${details.remedy}`}`;
+      settle({ id, outcome: "failed", why: why.slice(0, 2000), changes: [], restarts: [] });
+    }
+  }
+  if (failed === null) {
+    const wanted = new Set(resources.map(resourceId));
+    for (const resource of ledger.applied.toReversed()) {
+      const id = resourceId(resource);
+      if (wanted.has(id)) continue;
+      try {
+        await bind(behaviours, resource).remove(context);
+        settle(
+          { id, outcome: "changed", why: "removed", changes: [], restarts: [] },
+          { applied: ledger.applied.filter((each) => resourceId(each) !== id) },
+        );
+      } catch (error) {
+        failed = id;
+        settle({
+          id,
+          outcome: "failed",
+          why: `not removed: ${errorData(error).message}`.slice(0, 2000),
+          changes: [],
+          restarts: [],
+        });
+      }
+    }
+  }
+  const outcome =
+    failed !== null
+      ? "failed"
+      : ledger.done.some((each) => each.outcome === "changed")
+        ? "changed"
+        : "unchanged";
+  return { ...ledger, outcome };
+}
+
+/** What a document would change. Changes nothing, and writes nothing anywhere. */
+export async function planDocument(
+  behaviours: Behaviours,
+  state: AgentState,
+  document: Pick<DocumentBody, "service" | "resources">,
+  context: Context,
+): Promise<ResourceOutcome[]> {
+  const outcomes: ResourceOutcome[] = [];
+  for (const resource of document.resources) {
+    const id = resourceId(resource);
+    try {
+      const changes = await difference(behaviours, resource, context);
+      const restarts = changes.length === 0 ? [] : [...bind(behaviours, resource).restarts(changes)];
+      outcomes.push({ id, outcome: changes.length === 0 ? "unchanged" : "planned", changes, restarts });
+    } catch (error) {
+      outcomes.push({
+        id,
+        outcome: "failed",
+        why: errorData(error).message.slice(0, 2000),
+        changes: [],
+        restarts: [],
+      });
+    }
+  }
+  const wanted = new Set(document.resources.map(resourceId));
+  for (const resource of state.ledger(document.service).applied) {
+    const id = resourceId(resource);
+    if (!wanted.has(id)) outcomes.push({ id, outcome: "planned", why: "removed", changes: [], restarts: [] });
+  }
+  return outcomes;
+}
+
+function withResource(applied: Ledger["applied"], resource: Ledger["applied"][number]): Ledger["applied"] {
+  const id = resourceId(resource);
+  const index = applied.findIndex((each) => resourceId(each) === id);
+  return index === -1 ? [...applied, resource] : applied.with(index, resource);
+}

@@ -1,0 +1,89 @@
+import { text as readAll } from "node:stream/consumers";
+import { errorData, factsAnswer, hostPaths, version, type FactsAnswer } from "@stackctl/protocol";
+import { Agent } from "./agent.ts";
+import { openAgentBus } from "./bus/nats.ts";
+import { AgentState } from "./engine/state.ts";
+import { query } from "./host/command.ts";
+import { readOrNull } from "./host/files.ts";
+import { linuxHost } from "./host/linux.ts";
+import { enrol, readIdentity } from "./identity.ts";
+import { behaviours } from "./resources/index.ts";
+
+const folder = hostPaths.state;
+
+/** One line of JSON into the journal: a constant message and fields. */
+function log(fields: Record<string, unknown>, message: string): void {
+  const { err, ...rest } = fields;
+  console.log(
+    JSON.stringify({
+      ...rest,
+      ...(err === undefined ? {} : { err: err instanceof Error ? err.stack : err }),
+      msg: message,
+    }),
+  );
+}
+
+/**
+ * `init`: an order on standard input, the answer on standard output. `run`: the agent itself. `facts [URL]`: what the
+ * host is, as JSON. `version`.
+ */
+async function main(): Promise<void> {
+  const [command = "", argument] = process.argv.slice(2);
+  switch (command) {
+    case "init": {
+      const bootId = (readOrNull("/proc/sys/kernel/random/boot_id") ?? "").trim();
+      process.stdout.write(JSON.stringify(enrol(folder, await readAll(process.stdin), bootId)));
+      return;
+    }
+    case "run":
+      return run();
+    case "facts": {
+      const { factsAnswerOf } = await import("./facts/facts.ts");
+      process.stdout.write(JSON.stringify(await factsAnswerOf(argument ?? null)));
+      return;
+    }
+    case "version":
+      console.log(version);
+      return;
+    default:
+      console.error(`unknown command ${command}; there are init, run, facts and version`);
+      process.exitCode = 2;
+  }
+}
+
+async function run(): Promise<void> {
+  const identity = readIdentity(folder);
+  const state = new AgentState(folder);
+  const bus = openAgentBus({
+    host: identity.host,
+    servers: identity.servers,
+    ca: identity.ca,
+    seed: identity.seed,
+    log,
+  });
+  const agent = new Agent({ identity, state, bus, host: linuxHost(), behaviours, facts: askFacts, log });
+  process.on("SIGTERM", () => {
+    agent.stop();
+    // What is queued is on disk: nothing has to be waited for.
+    void bus.close().then(() => process.exit(0));
+  });
+  log({ version, host: identity.host, incarnation: identity.incarnation }, "agent started");
+  await agent.run();
+}
+
+async function askFacts(packagesUrl: string | null): Promise<FactsAnswer> {
+  const self = process.argv[1] ?? "";
+  const { code, stdout, stderr } = await query(
+    process.execPath,
+    [self, "facts", ...(packagesUrl === null ? [] : [packagesUrl])],
+    25_000,
+  );
+  if (code !== 0) throw new Error(`facts ended with ${String(code)}: ${stderr.slice(-300)}`);
+  return factsAnswer.parse(JSON.parse(stdout));
+}
+
+main().catch((error: unknown) => {
+  const { message, details } = errorData(error);
+  console.error(`${message}${details.remedy === undefined ? "" : `; ${details.remedy}`}`);
+  process.exitCode = 1;
+});
