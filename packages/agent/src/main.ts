@@ -3,9 +3,9 @@ import { errorData, factsAnswer, hostPaths, version, type FactsAnswer } from "@s
 import { Agent } from "./agent.ts";
 import { openAgentBus } from "./bus/nats.ts";
 import { AgentState } from "./engine/state.ts";
-import { query } from "./host/command.ts";
 import { readOrNull } from "./host/files.ts";
 import { linuxHost } from "./host/linux.ts";
+import { query } from "./host/query.ts";
 import { enrol, readIdentity } from "./identity.ts";
 import { behaviours } from "./resources/index.ts";
 

@@ -35,6 +35,7 @@ export const errorCodes = {
   command_timeout: "operational",
   not_converged: "operational",
   disk_full: "operational",
+  file_failed: "operational",
   package_unavailable: "operational",
   packages_unreachable: "operational",
   vault_key_wrong: "operational",

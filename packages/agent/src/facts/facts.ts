@@ -1,17 +1,16 @@
-import { accessSync, constants, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { arch, cpus, hostname, networkInterfaces, tmpdir, totalmem } from "node:os";
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, statfsSync } from "node:fs";
+import { availableParallelism, hostname, machine, networkInterfaces, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
-import type { Facts, FactsAnswer } from "@stackctl/protocol";
-import { query } from "../host/command.ts";
+import { StackctlError, type Facts, type FactsAnswer } from "@stackctl/protocol";
+import { problemOf } from "../host/apt.ts";
 import { readOrNull } from "../host/files.ts";
+import { query } from "../host/query.ts";
 
 /** What this host is. Runs in a short-lived child: what `systeminformation` loads is gone with it. */
 export async function collectFacts(): Promise<Facts> {
   const { default: information } = await import("systeminformation");
-  const [disks, flags] = await Promise.all([information.fsSize(), information.cpuFlags()]);
-  const disk = disks
-    .filter(({ mount }) => mount === "/" || "/var/lib/".startsWith(`${mount}/`))
-    .sort((a, b) => b.mount.length - a.mount.length)[0];
+  const flags = await information.cpuFlags();
+  const disk = statfsSync("/var/lib");
   const release = readOrNull("/etc/os-release") ?? "";
   const field = (name: string): string => new RegExp(`^${name}="?([^"\n]*)"?$`, "m").exec(release)?.[1] ?? "";
   const addresses = networkInterfaces();
@@ -19,12 +18,12 @@ export async function collectFacts(): Promise<Facts> {
     hostname: hostname(),
     bootId: (readOrNull("/proc/sys/kernel/random/boot_id") ?? "").trim(),
     os: { id: field("ID"), version: field("VERSION_ID") },
-    architecture: arch() === "x64" ? "x86_64" : arch(),
-    cores: cpus().length,
+    architecture: machine(),
+    cores: availableParallelism(),
     memoryMiB: Math.floor(totalmem() / 1048576),
     disk: {
-      totalMiB: Math.floor((disk?.size ?? 0) / 1048576),
-      freeMiB: Math.floor((disk?.available ?? 0) / 1048576),
+      totalMiB: Math.floor((disk.blocks * disk.bsize) / 1048576),
+      freeMiB: Math.floor((disk.bavail * disk.bsize) / 1048576),
     },
     nics: readdirSync("/sys/class/net")
       .filter((name) => name !== "lo")
@@ -40,7 +39,7 @@ export async function collectFacts(): Promise<Facts> {
   };
 }
 
-/** What the host answers to a `facts` request. */
+/** What the host answers to a `facts` request; printed by `agent.cjs facts [URL]`. */
 export async function factsAnswerOf(packagesUrl: string | null): Promise<FactsAnswer> {
   return {
     facts: await collectFacts(),
@@ -48,47 +47,52 @@ export async function factsAnswerOf(packagesUrl: string | null): Promise<FactsAn
   };
 }
 
-/** Fetches one small file the way apt would. @returns null when it arrived, else why not */
-async function packagesProblem(url: string): Promise<string | null> {
+/**
+ * Fetches one small file the way apt would, with the host's own apt configuration: its proxy and password too.
+ * @returns null when it arrived, else why not, in one sentence
+ */
+export async function packagesProblem(url: string): Promise<string | null> {
   const folder = mkdtempSync(join(tmpdir(), "stackctl-facts-"));
   try {
     const { code, stdout, stderr } = await query(
       "/usr/lib/apt/apt-helper",
       [
-        "-o",
-        "Acquire::Retries=0",
-        "-o",
-        "Acquire::http::Timeout=10",
-        "-o",
-        "APT::Sandbox::User=root",
-        "download-file",
-        url,
-        join(folder, "file"),
+        ...["Acquire::Retries=0", "Acquire::http::Timeout=10", "Acquire::https::Timeout=10"].flatMap(
+          (option) => ["-o", option],
+        ),
+        // Its own user could not write into this folder.
+        ...["-o", "APT::Sandbox::User=root"],
+        ...["download-file", url, join(folder, "file")],
       ],
       20_000,
     );
     if (code === 0) return null;
-    const text = `${stdout}${stderr}`;
-    if (/\b407\b/.test(text)) return "the proxy refuses the password";
-    const line =
-      text
-        .trim()
-        .split("\n")
-        .findLast((each) => each.startsWith("E:")) ?? "no answer";
-    return `${url} is not reached: ${line.slice(0, 160)}`;
+    const output = `${stdout}${stderr}`;
+    const { kind, text } = problemOf(output);
+    if (kind !== "other") return text;
+    const last = output.trim().split("\n").at(-1) ?? "";
+    return `${url} was not fetched: ${last === "" ? "no reason given" : last.slice(0, 200)}`;
+  } catch (error) {
+    if (error instanceof StackctlError && error.code === "command_timeout")
+      return `${url} did not arrive within 20 s`;
+    throw error;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
+/** Whether guests can use the processor's virtualisation: the device must open, to be there is not enough. */
 function kvm(flags: string): Facts["kvm"] {
   try {
-    accessSync("/dev/kvm", constants.R_OK | constants.W_OK);
+    closeSync(openSync("/dev/kvm", "r+"));
   } catch (error) {
-    return {
-      usable: false,
-      why: `no /dev/kvm (${error instanceof Error && "code" in error ? String(error.code) : "unknown"})`,
-    };
+    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    const why = code === "ENOENT" ? "there is no /dev/kvm" : `/dev/kvm does not open (${code})`;
+    return { usable: false, why };
   }
-  return { usable: true, why: /\b(vmx|svm)\b/.exec(flags)?.[1] ?? "by /dev/kvm" };
+  const extension = /\b(vmx|svm)\b/.exec(flags)?.[1];
+  return {
+    usable: true,
+    why: extension === undefined ? "/dev/kvm opens" : `/dev/kvm opens (${extension})`,
+  };
 }

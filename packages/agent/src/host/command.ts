@@ -1,118 +1,174 @@
-import { execFile } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { closeSync, constants, fchmodSync, fstatSync, mkdirSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { hostPaths, StackctlError } from "@stackctl/protocol";
-import { readOrNull } from "./files.ts";
+import { environment, lastLines, query } from "./query.ts";
 
-/** How a command ended. */
-export interface Ended {
+/** How a command that changes the host ended. */
+export interface CommandEnd {
+  readonly argv: readonly string[];
+  /** Null: it was ended by a signal, or somebody stopped its unit. */
   readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
+  /** What it said on both its outputs, at most the last MiB. */
+  readonly output: string;
 }
 
-const environment = {
-  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-  LC_ALL: "C.UTF-8",
-  DEBIAN_FRONTEND: "noninteractive",
-  HOME: "/root",
-};
-
-/** Runs a command that reads only, to its end; its exit code is for the caller to judge. */
-export function query(file: string, args: readonly string[], timeoutMs = 10_000): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    execFile(
-      file,
-      args,
-      { timeout: timeoutMs, maxBuffer: 1 << 20, env: environment, encoding: "utf8" },
-      (error, stdout, stderr) => {
-        if (error?.killed === true) {
-          reject(
-            new StackctlError(
-              "command_timeout",
-              `${file} ${args.join(" ")} took more than ${String(timeoutMs / 1000)} s`,
-              { retryable: true },
-            ),
-          );
-          return;
-        }
-        resolve({
-          code: error === null ? 0 : typeof error.code === "number" ? error.code : null,
-          stdout,
-          stderr,
-        });
-      },
-    );
-  });
-}
+const folder = join(hostPaths.state, "commands");
+/** Commands of one purpose run one after the other. */
+const queues = new Map<string, Promise<unknown>>();
 
 /**
- * The one way to run a command that changes the host: as a transient systemd unit, so that stopping, killing or
- * upgrading the agent never stops dpkg half way. A unit of that name that still runs from a former agent is
- * waited for first.
- * @param purpose short name, such as `apt`: one command of a purpose runs at a time
- * @throws StackctlError `command_failed` with the end of what it said, `command_timeout`
+ * The one way to run a command that changes the host: as a transient systemd unit `stackctl-<purpose>.service`, so that
+ * stopping, killing or upgrading the agent never stops dpkg half way. A unit of that name that still runs, from a
+ * former agent, is waited for first. The exit code is for the caller to judge; `mustSucceed` does.
+ * @param purpose short and always the same, such as `apt`; letters, digits and `-`
+ * @param timeoutMs how long it may run; then systemd ends it, even when the agent is gone
+ * @throws StackctlError `command_timeout`; `command_failed` when systemd does not start it; `disk_full`
  */
-export async function change(purpose: string, argv: readonly string[], timeoutMs: number): Promise<void> {
-  const unit = `stackctl-${purpose}.service`;
-  await settled(unit, timeoutMs);
-  const folder = join(hostPaths.state, "commands");
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const output = join(folder, `${purpose}.log`);
-  const properties = [
-    "Type=exec",
-    `StandardOutput=truncate:${output}`,
-    `StandardError=truncate:${output}`,
-    `RuntimeMaxSec=${String(Math.ceil(timeoutMs / 1000))}`,
-    "UMask=0022",
-    "OOMScoreAdjust=-100",
-    ...Object.entries(environment).map(([name, value]) => `Environment=${name}=${value}`),
-  ];
-  const { code, stderr } = await query(
-    "systemd-run",
-    [
-      "--quiet",
-      "--wait",
-      "--collect",
-      `--unit=${unit}`,
-      ...properties.flatMap((property) => ["-p", property]),
-      "--",
-      ...argv,
-    ],
-    timeoutMs + 30_000,
+export function change(purpose: string, argv: readonly string[], timeoutMs: number): Promise<CommandEnd> {
+  const before = queues.get(purpose) ?? Promise.resolve();
+  const run = before.then(
+    () => runAsUnit(purpose, argv, timeoutMs),
+    () => runAsUnit(purpose, argv, timeoutMs),
   );
-  if (code === 0) return;
-  const said = (readOrNull(output) ?? stderr).trim().split("\n").slice(-20).join("\n");
-  throw new StackctlError(
+  queues.set(purpose, run);
+  // The caller gets the failure; the queue only needs to know that it is over.
+  run.then(forget, forget);
+  return run;
+
+  function forget(): void {
+    if (queues.get(purpose) === run) queues.delete(purpose);
+  }
+}
+
+/** @throws StackctlError `command_failed` with the end of what it said, unless it ended with 0 */
+export function mustSucceed(end: CommandEnd, remedy?: string): void {
+  if (end.code !== 0) throw commandFailed(end, remedy);
+}
+
+/** The error of a command that ended badly: its most telling line in the message, its last ones in the details. */
+export function commandFailed(end: CommandEnd, remedy?: string): StackctlError {
+  const how = end.code === null ? "was stopped" : `ended with ${String(end.code)}`;
+  return new StackctlError(
     "command_failed",
-    `${argv.slice(0, 3).join(" ")} ended with ${String(code)}: ${lastLine(said)}`,
+    `${end.argv.slice(0, 3).join(" ")} ${how}: ${telling(end.output)}`,
     {
       retryable: true,
-      details: { command: { argv, code, stderr: said } },
+      details: {
+        command: { argv: end.argv, code: end.code, stderr: lastLines(end.output) },
+        ...(remedy === undefined ? {} : { remedy }),
+      },
     },
   );
 }
 
-/** Waits until no unit of this name runs. */
-async function settled(unit: string, timeoutMs: number): Promise<void> {
-  const until = Date.now() + timeoutMs;
+async function runAsUnit(purpose: string, argv: readonly string[], timeoutMs: number): Promise<CommandEnd> {
+  const unit = `stackctl-${purpose}.service`;
+  const log = join(folder, `${purpose}.log`);
+  prepareLog(log);
+  const properties = [
+    // Not `Type=exec`: with it the exit code of a command that ends at once is lost (seen with systemd 252).
+    "Type=simple",
+    `StandardOutput=truncate:${log}`,
+    "StandardError=inherit",
+    `RuntimeMaxSec=${String(Math.ceil(timeoutMs / 1000))}`,
+    "TimeoutStopSec=60",
+    "UMask=0022",
+    ...Object.entries(environment).map(([name, value]) => `Environment=${name}=${value}`),
+  ];
+  // systemd.service(5): `$` begins a variable in every argument.
+  const literal = argv.map((argument) => argument.replaceAll("$", "$$$$"));
+  const started = performance.now();
   for (;;) {
-    const { stdout } = await query("systemctl", ["show", "-p", "ActiveState", "--value", unit]);
-    if (!["active", "activating", "deactivating", "reloading"].includes(stdout.trim())) return;
-    if (Date.now() > until)
-      throw new StackctlError("command_timeout", `${unit} does not end`, {
-        retryable: true,
-        details: { remedy: `systemctl stop ${unit}` },
-      });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const { stderr } = await query(
+      "systemd-run",
+      [
+        "--no-ask-password",
+        "--wait",
+        "--collect",
+        `--unit=${unit}`,
+        ...properties.flatMap((property) => ["-p", property]),
+        "--",
+        ...literal,
+      ],
+      // systemd keeps the deadline; this one is for systemd itself.
+      timeoutMs + 90_000,
+    );
+    if (/was already loaded or has a fragment file/.test(stderr)) {
+      await ended(unit, timeoutMs - (performance.now() - started));
+      continue;
+    }
+    const result = /^Finished with result: (\S+)$/m.exec(stderr)?.[1];
+    const [, how, status] = /^Main processes terminated with: code=(\w+)\/status=(\w+)$/m.exec(stderr) ?? [];
+    if (result === "timeout") {
+      throw new StackctlError(
+        "command_timeout",
+        `${argv.slice(0, 3).join(" ")} did not end within ${String(timeoutMs / 1000)} s`,
+        {
+          retryable: true,
+          details: { command: { argv, code: null, stderr: lastLines(readEnd(log)) } },
+        },
+      );
+    }
+    if (result === undefined || how === undefined)
+      throw commandFailed({ argv, code: null, output: stderr }, "systemctl status");
+    // A unit that somebody stops has the result `success` too: only the exit code tells.
+    return { argv, code: how === "exited" ? Number(status) : null, output: readEnd(log) };
   }
 }
 
-function lastLine(text: string): string {
-  const lines = text.split("\n").filter((line) => line.trim() !== "");
-  return (
-    lines.findLast((line) => /^(E:|error|fatal)/i.test(line)) ??
-    lines.at(-1) ??
-    "it said nothing"
-  ).slice(0, 300);
+/** Waits until no unit of this name runs: a former agent's command. */
+async function ended(unit: string, timeoutMs: number): Promise<void> {
+  const until = performance.now() + timeoutMs;
+  for (;;) {
+    const { stdout } = await query("systemctl", ["show", "-p", "ActiveState", "--value", "--", unit]);
+    if (["inactive", "failed"].includes(stdout.trim())) return;
+    if (performance.now() > until) {
+      throw new StackctlError("command_timeout", `${unit} runs since before and does not end`, {
+        retryable: true,
+        details: { remedy: `on the host: systemctl status ${unit}` },
+      });
+    }
+    await delay(200);
+  }
+}
+
+/** systemd would make the file readable by all. */
+function prepareLog(log: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  try {
+    const descriptor = openSync(log, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    try {
+      fchmodSync(descriptor, 0o600);
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (cause) {
+    if (!(cause instanceof Error && "code" in cause && cause.code === "ENOSPC")) throw cause;
+    throw new StackctlError("disk_full", `no room to write ${log}`, {
+      retryable: true,
+      details: { remedy: `make room on the host; see: df -h ${folder}` },
+      cause,
+    });
+  }
+}
+
+function readEnd(log: string): string {
+  const descriptor = openSync(log, "r");
+  try {
+    const { size } = fstatSync(descriptor);
+    const buffer = Buffer.alloc(Math.min(size, 1 << 20));
+    return buffer
+      .subarray(0, readSync(descriptor, buffer, 0, buffer.length, size - buffer.length))
+      .toString("utf8");
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** The line that says most: apt's and dpkg's errors are marked, others end with theirs. */
+function telling(output: string): string {
+  const lines = output.split("\n").filter((line) => line.trim() !== "");
+  const marked = lines.find((line) => /^(E:|error:|dpkg: error|fatal)/i.test(line));
+  return (marked ?? lines.at(-1) ?? "it said nothing").trim().slice(0, 300);
 }

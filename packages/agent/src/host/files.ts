@@ -1,6 +1,7 @@
 import {
   closeSync,
   fchmodSync,
+  fchownSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -9,10 +10,10 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { StackctlError } from "@stackctl/protocol";
+import { hostPaths, StackctlError } from "@stackctl/protocol";
 import type { Files } from "./host.ts";
 
 const temporaryMark = ".stackctl-tmp";
@@ -22,50 +23,92 @@ export function isMissing(error: unknown): boolean {
   return hasCode(error, "ENOENT") || hasCode(error, "ENOTDIR");
 }
 
-/** Text of a file, null when there is none. */
+/**
+ * Text of a file, null when there is none.
+ * @throws StackctlError `file_failed` when it is there and cannot be read, such as a folder of that name
+ */
 export function readOrNull(path: string): string | null {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
     if (isMissing(error)) return null;
-    throw error;
+    throw fileFailed("read", path, error);
   }
 }
 
 /**
- * Replaces a file whole or not at all, on disk when this returns; sweeps what a killed process left beside it.
- * @throws StackctlError `disk_full`; the old file is then untouched
+ * Replaces a file whole or not at all, owned by root when the caller is, on disk when this returns. A process that was
+ * killed leaves at most a temporary file beside it, which the next write or removal of the same file sweeps.
+ * @throws StackctlError `disk_full` or `file_failed`; the old file is then untouched
  */
 export function writeAtomically(path: string, text: string, mode: number): void {
   const folder = dirname(path);
-  mkdirSync(folder, { recursive: true });
-  const prefix = `.${basename(path)}.`;
-  for (const name of readdirSync(folder)) {
-    if (name.startsWith(prefix) && name.endsWith(temporaryMark)) rmSync(join(folder, name), { force: true });
-  }
-  const temporary = join(folder, `${prefix}${String(process.pid)}${temporaryMark}`);
+  const temporary = join(folder, `${temporaryPrefix(path)}${String(process.pid)}${temporaryMark}`);
   try {
+    makeFolder(folder);
+    sweep(path);
+    // Readable by nobody else until it is whole; `wx` follows no link that somebody laid there.
     const descriptor = openSync(temporary, "wx", 0o600);
     try {
-      writeSync(descriptor, text);
-      // The mode is set on the open file, past any umask, and before anybody can find the file by its name.
+      writeFileSync(descriptor, text);
+      // A folder with the setgid bit would give its own group.
+      if (process.getuid?.() === 0) fchownSync(descriptor, 0, 0);
+      // On the open file, past any umask, and before anybody can find it by its name.
       fchmodSync(descriptor, mode);
       fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);
     }
     renameSync(temporary, path);
+    syncFolder(folder);
   } catch (error) {
     rmSync(temporary, { force: true });
-    if (hasCode(error, "ENOSPC") || hasCode(error, "EDQUOT")) {
-      throw new StackctlError("disk_full", `no room to write ${path}`, {
-        retryable: true,
-        details: { remedy: `make room: df -h ${folder}` },
-        cause: error,
-      });
-    }
-    throw error;
+    throw fileFailed("write", path, error);
   }
+}
+
+/**
+ * The host's files.
+ * @param root put before every path; for tests only
+ */
+export function linuxFiles(root = ""): Files {
+  const at = (path: string): string => `${root}${path}`;
+  const users = nameTable("/etc/passwd");
+  const groups = nameTable("/etc/group");
+  return {
+    read: (path) => readOrNull(at(path)),
+    stat: (path) => {
+      try {
+        const { mode, uid, gid } = statSync(at(path));
+        return { mode: mode & 0o7777, owner: users(uid), group: groups(gid) };
+      } catch (error) {
+        if (isMissing(error)) return null;
+        throw fileFailed("look at", at(path), error);
+      }
+    },
+    write: (path, text, mode) => {
+      writeAtomically(at(path), text, mode);
+    },
+    remove: (path) => {
+      try {
+        sweep(at(path));
+        rmSync(at(path), { force: true });
+      } catch (error) {
+        throw fileFailed("remove", at(path), error);
+      }
+    },
+  };
+}
+
+/** Makes a folder and those above it, 0755 (0700 in the agent's own state), and puts their names on disk. */
+function makeFolder(folder: string): void {
+  const mode = folder === hostPaths.state || folder.startsWith(`${hostPaths.state}/`) ? 0o700 : 0o755;
+  const first = mkdirSync(folder, { recursive: true, mode });
+  if (first === undefined) return;
+  for (let made = folder; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
+}
+
+function syncFolder(folder: string): void {
   const descriptor = openSync(folder, "r");
   try {
     fsyncSync(descriptor);
@@ -74,40 +117,51 @@ export function writeAtomically(path: string, text: string, mode: number): void 
   }
 }
 
-/**
- * The host's files.
- * @param root prefix of every path; for tests only
- */
-export function linuxFiles(root = ""): Files {
-  const at = (path: string): string => `${root}${path}`;
-  const names = new Map<string, Map<number, string>>();
-  const nameOf = (file: string, id: number): string => {
-    let known = names.get(file);
-    if (known === undefined || !known.has(id)) {
+function temporaryPrefix(path: string): string {
+  return `.${basename(path)}.`;
+}
+
+/** Takes away what killed processes left beside a file. */
+function sweep(path: string): void {
+  const folder = dirname(path);
+  const prefix = temporaryPrefix(path);
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch (error) {
+    if (isMissing(error)) return;
+    throw error;
+  }
+  for (const name of names) {
+    if (name.startsWith(prefix) && name.endsWith(temporaryMark)) rmSync(join(folder, name), { force: true });
+  }
+}
+
+/** Names by number, from passwd(5) or group(5); read again when a number is not known, which then stands for itself. */
+function nameTable(file: string): (id: number) => string {
+  let names = new Map<number, string>();
+  return (id) => {
+    if (!names.has(id)) {
       const lines = (readOrNull(file) ?? "").split("\n").map((line) => line.split(":"));
-      known = new Map(lines.map(([name = "", , number = ""]) => [Number(number), name]));
-      names.set(file, known);
+      names = new Map(lines.map(([name = "", , number = ""]) => [Number(number), name]));
     }
-    return known.get(id) ?? String(id);
+    return names.get(id) ?? String(id);
   };
-  return {
-    read: (path) => readOrNull(at(path)),
-    stat: (path) => {
-      try {
-        const { mode, uid, gid } = statSync(at(path));
-        return { mode: mode & 0o7777, owner: nameOf("/etc/passwd", uid), group: nameOf("/etc/group", gid) };
-      } catch (error) {
-        if (isMissing(error)) return null;
-        throw error;
-      }
-    },
-    write: (path, text, mode) => {
-      writeAtomically(at(path), text, mode);
-    },
-    remove: (path) => {
-      rmSync(at(path), { force: true });
-    },
-  };
+}
+
+function fileFailed(verb: string, path: string, error: unknown): unknown {
+  if (error instanceof StackctlError || !(error instanceof Error) || !("code" in error)) return error;
+  if (hasCode(error, "ENOSPC") || hasCode(error, "EDQUOT")) {
+    return new StackctlError("disk_full", `no room to ${verb} ${path}`, {
+      retryable: true,
+      details: { remedy: `make room on the host; see: df -h ${dirname(path)}` },
+      cause: error,
+    });
+  }
+  return new StackctlError("file_failed", `cannot ${verb} ${path}: ${error.message}`, {
+    details: { remedy: `look at it on the host: ls -ld ${path} ${dirname(path)}` },
+    cause: error,
+  });
 }
 
 function hasCode(error: unknown, code: string): boolean {

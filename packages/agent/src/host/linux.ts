@@ -4,7 +4,18 @@ import type { Host } from "./host.ts";
 import { linuxSystem } from "./system.ts";
 import { linuxUnits } from "./systemd.ts";
 
+/** How the real host is opened. */
+export interface LinuxHostOptions {
+  /** Put before every path of `files`; for tests only. Default: nothing. */
+  readonly root?: string;
+}
+
 /** The real host. */
-export function linuxHost(): Host {
-  return { files: linuxFiles(), packages: linuxPackages(), units: linuxUnits(), system: linuxSystem() };
+export function linuxHost(options: LinuxHostOptions = {}): Host {
+  return {
+    files: linuxFiles(options.root),
+    packages: linuxPackages(),
+    units: linuxUnits(),
+    system: linuxSystem(),
+  };
 }

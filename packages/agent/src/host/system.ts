@@ -1,7 +1,12 @@
 import { hostname } from "node:os";
-import { change } from "./command.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { StackctlError } from "@stackctl/protocol";
+import { change, mustSucceed } from "./command.ts";
 import { readOrNull } from "./files.ts";
 import type { System } from "./host.ts";
+
+/** Long enough for guests and databases to be shut down in order. */
+const rebootMinutes = 15;
 
 /** The rest of the machine. */
 export function linuxSystem(): System {
@@ -9,8 +14,19 @@ export function linuxSystem(): System {
     bootId: () => (readOrNull("/proc/sys/kernel/random/boot_id") ?? "").trim(),
     hostname,
     uptimeSeconds: uptime,
-    setHostname: (name) => change("hostname", ["hostname", "--", name], 10_000),
-    reboot: () => change("reboot", ["systemctl", "reboot", "--no-block"], 30_000),
+    // hostnamectl would need dbus and polkit, which a small Debian lacks.
+    setHostname: async (name) => {
+      mustSucceed(await change("hostname", ["hostname", "--", name], 10_000));
+    },
+    reboot: async () => {
+      mustSucceed(await change("reboot", ["systemctl", "reboot", "--no-block"], 30_000));
+      await delay(rebootMinutes * 60_000, undefined, { ref: false });
+      throw new StackctlError(
+        "command_timeout",
+        `still up ${String(rebootMinutes)} minutes after systemd was asked to reboot`,
+        { retryable: true, details: { remedy: "on the host: systemctl list-jobs" } },
+      );
+    },
   };
 }
 

@@ -1,25 +1,65 @@
-import { change, query } from "./command.ts";
+import { StackctlError } from "@stackctl/protocol";
+import { change, mustSucceed } from "./command.ts";
 import type { Units } from "./host.ts";
+import { lastLines, query } from "./query.ts";
+
+/** A unit's states as systemd(1) names them. */
+interface UnitStates {
+  readonly load: string;
+  readonly active: string;
+  readonly file: string;
+}
+
+/**
+ * What `systemctl show -p LoadState,ActiveState,UnitFileState` printed.
+ * @returns null when it is not of that form
+ */
+export function parseUnitStates(text: string): UnitStates | null {
+  const field = (key: string): string | undefined => new RegExp(`^${key}=(.*)$`, "m").exec(text)?.[1];
+  const load = field("LoadState");
+  const active = field("ActiveState");
+  if (load === undefined || active === undefined) return null;
+  // A unit without a file has no state of it.
+  return { load, active, file: field("UnitFileState") ?? "" };
+}
 
 /** Units by systemd. */
 export function linuxUnits(): Units {
   return {
     status: async (name) => {
-      const { stdout } = await query("systemctl", [
-        "show",
-        "-p",
-        "LoadState,ActiveState,UnitFileState",
-        name,
-      ]);
-      const field = (key: string): string => new RegExp(`^${key}=(.*)$`, "m").exec(stdout)?.[1] ?? "";
-      return {
-        known: field("LoadState") === "loaded",
-        active: field("ActiveState") === "active",
-        enabled: field("UnitFileState") === "enabled",
-      };
+      const { load, active, file } = await states(name);
+      return { known: load === "loaded", active: active === "active", enabled: file === "enabled" };
     },
-    enable: (name) => change("systemctl", ["systemctl", "enable", "--quiet", name], 60_000),
-    restart: (name) => change("systemctl", ["systemctl", "restart", name], 120_000),
-    stop: (name) => change("systemctl", ["systemctl", "stop", name], 120_000),
+    enable: async (name) => {
+      mustSucceed(await change(purposeOf(name), ["systemctl", "enable", "--quiet", "--", name], 60_000));
+    },
+    restart: async (name) => {
+      // After too many starts in a row systemd refuses any more until this is said.
+      if ((await states(name)).active === "failed")
+        mustSucceed(await change(purposeOf(name), ["systemctl", "reset-failed", "--", name], 60_000));
+      const end = await change(purposeOf(name), ["systemctl", "restart", "--", name], 120_000);
+      mustSucceed(end, `on the host: journalctl -u ${name} -n 30`);
+    },
+    stop: async (name) => {
+      if ((await states(name)).load === "not-found") return;
+      const end = await change(purposeOf(name), ["systemctl", "stop", "--", name], 120_000);
+      mustSucceed(end, `on the host: journalctl -u ${name} -n 30`);
+    },
   };
+}
+
+async function states(name: string): Promise<UnitStates> {
+  const args = ["show", "-p", "LoadState,ActiveState,UnitFileState", "--", name];
+  const { code, stdout, stderr } = await query("systemctl", args);
+  const parsed = code === 0 ? parseUnitStates(stdout) : null;
+  if (parsed !== null) return parsed;
+  throw new StackctlError("command_failed", `systemd says nothing of ${name}: ${stderr.trim()}`, {
+    retryable: true,
+    details: { command: { argv: ["systemctl", ...args], code, stderr: lastLines(stdout + stderr) } },
+  });
+}
+
+/** Commands about one unit run one after the other. */
+function purposeOf(unit: string): string {
+  return `unit-${unit.replace(/\.service$/, "").replaceAll(/[^A-Za-z0-9]+/g, "-")}`;
 }
