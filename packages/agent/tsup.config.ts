@@ -8,7 +8,6 @@ export default defineConfig({
   target: "node26",
   // One file with everything in it: it starts quicker, and on a host there is nothing beside it.
   noExternal: [/.*/],
-  external: ["cpu-features", /\.node$/],
   splitting: false,
   clean: true,
   sourcemap: false,

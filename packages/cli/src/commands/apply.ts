@@ -1,0 +1,30 @@
+import { userInfo } from "node:os";
+import type { Command } from "commander";
+import { StackctlError } from "@stackctl/protocol";
+import { followRun } from "../follow-run.ts";
+import { scopeOf, shared, withServer } from "./command.ts";
+
+/** `apply aio|controller|compute|HOST...`: makes the cloud what the file says. */
+export function addApply(program: Command): void {
+  program
+    .command("apply")
+    .description("make the cloud what the file says")
+    .argument("[scope...]", "aio, controller, compute, or hosts")
+    .option("--plan <hash>", "only if the plan is still this one")
+    .action(async (words: string[], options: { plan?: string }, command: Command) => {
+      const { place, json } = shared(command);
+      if (words.length === 0 && options.plan === undefined) {
+        throw new StackctlError("usage", "apply what? aio, controller, compute, or hosts", {
+          details: { remedy: "stackctl apply aio" },
+        });
+      }
+      process.exitCode = await withServer(place, async (session) => {
+        const { runId, joined } = await session.call(
+          "apply",
+          { scope: scopeOf(words), plan: options.plan ?? null, by: userInfo().username },
+          60_000,
+        );
+        return followRun(session, runId, { json, joined });
+      });
+    });
+}

@@ -1,0 +1,44 @@
+import type { Command } from "commander";
+import type { Scope } from "@stackctl/protocol";
+import { findPlace, type Place } from "../place.ts";
+import { Session } from "../server-process.ts";
+
+/** What every command shares. */
+export interface Shared {
+  readonly place: Place;
+  readonly json: boolean;
+}
+
+/** The options that stand before or after any command. */
+export function shared(command: Command): Shared {
+  const { cloud, json } = command.optsWithGlobals<{ cloud?: string; json?: boolean }>();
+  return { place: findPlace(cloud), json: json === true };
+}
+
+/** A short remark that is no result: on standard error. */
+export function remark(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** Work with the server, which is started when none runs. */
+export async function withServer<T>(place: Place, work: (session: Session) => Promise<T>): Promise<T> {
+  const session = new Session(place, remark);
+  try {
+    return await work(session);
+  } finally {
+    await session.close();
+  }
+}
+
+/** Prints a result: exactly the object with `--json`, its text otherwise. */
+export function print(json: boolean, result: unknown, text: () => string): void {
+  process.stdout.write(`${json ? JSON.stringify(result, null, 2) : text()}\n`);
+}
+
+/** The scope that was named; nothing named: everything. */
+export function scopeOf(words: readonly string[]): Scope {
+  const [first] = words;
+  if (first === undefined) return "aio";
+  if (words.length === 1 && (first === "aio" || first === "controller" || first === "compute")) return first;
+  return [...words];
+}

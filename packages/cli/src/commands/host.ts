@@ -1,0 +1,21 @@
+import type { Command } from "commander";
+import { print, shared, withServer } from "./command.ts";
+
+/** `host forget-key HOST`: takes the host's SSH key back that was pinned, after it was reinstalled. */
+export function addHost(program: Command): void {
+  program
+    .command("host")
+    .description("about one host")
+    .command("forget-key")
+    .description("forget the host's pinned SSH key, after it was reinstalled")
+    .argument("<host>")
+    .action(async (host: string, _options: unknown, command: Command) => {
+      const { place, json } = shared(command);
+      const result = await withServer(place, (session) => session.call("host-forget-key", { host }));
+      print(json, result, () =>
+        result.forgotten === null
+          ? `No key of ${host} was pinned.`
+          : `${result.forgotten} is forgotten; the next key that ${host} shows is pinned.`,
+      );
+    });
+}

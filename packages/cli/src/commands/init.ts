@@ -1,0 +1,112 @@
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { text as readAll } from "node:stream/consumers";
+import { InvalidArgumentError, type Command } from "commander";
+import { errorFromData, StackctlError, type ErrorData } from "@stackctl/protocol";
+import { serverBundle } from "../server-process.ts";
+import { remark, shared } from "./command.ts";
+
+interface InitOptions {
+  readonly name?: string;
+  readonly controllers?: number;
+  readonly computes?: number;
+  readonly management?: string;
+  readonly public?: string;
+  readonly data?: string;
+  readonly nics?: string;
+  readonly sshUser?: string;
+  readonly sshPort?: number;
+  readonly sshKey?: string;
+  readonly mirror?: string;
+  readonly securityMirror?: string;
+  readonly proxy?: string;
+  readonly timeServer?: string;
+  readonly serverAddress?: string;
+  readonly serverPort?: number;
+  readonly absentAfter?: string;
+}
+
+/** `init`: writes a commented `cloud.yaml` to begin with; never over one that is there. */
+export function addInit(program: Command): void {
+  program
+    .command("init")
+    .description("write a commented cloud.yaml to begin with")
+    .option("--name <name>", "the cloud's name")
+    .option("--controllers <n>", "how many", whole)
+    .option("--computes <n>", "how many", whole)
+    .option("--management <cidr>", "management network")
+    .option("--public <cidr>", "public network")
+    .option("--data <cidr>", "data network")
+    .option("--nics <a,b,c>", "the hosts' NICs on the three networks")
+    .option("--ssh-user <user>", "who logs in")
+    .option("--ssh-port <port>", "sshd's port", whole)
+    .option("--ssh-key <file>", "private key")
+    .option("--mirror <url>", "Debian's mirror")
+    .option("--security-mirror <url>", "mirror of bookworm-security")
+    .option("--proxy <url>", "http://[user@]host:port")
+    .option("--time-server <a,b>", "NTP servers")
+    .option("--server-address <address>", "where agents reach the server")
+    .option("--server-port <port>", "nats-server's port", whole)
+    .option("--absent-after <time>", "when a silent host is left out")
+    .action(async (options: InitOptions, command: Command) => {
+      const { place } = shared(command);
+      const { cloudFile } = place;
+      if (existsSync(cloudFile)) {
+        throw new StackctlError("cloud_exists", `${cloudFile} is there already and was left as it is`, {
+          details: { remedy: "look at what it would do with: stackctl plan" },
+        });
+      }
+      const file = await rendered(answersOf(options));
+      mkdirSync(dirname(cloudFile), { recursive: true });
+      writeFileSync(cloudFile, file, { flag: "wx" });
+      remark(`${cloudFile} written. Put your hosts and networks into it, then: stackctl preflight`);
+      if (options.proxy?.includes("@") === true)
+        remark("The proxy's password: stackctl secret set packages-proxy-password");
+    });
+}
+
+/** What was given, in the form of the server's answers; what was not given has a default there. */
+function answersOf(options: InitOptions): unknown {
+  const nics = options.nics?.split(",") ?? [];
+  const network = (cidr: string | undefined, index: number): Record<string, string> => ({
+    ...(cidr === undefined ? {} : { cidr }),
+    ...(nics[index] === undefined ? {} : { interface: nics[index] }),
+  });
+  return defined({
+    name: options.name,
+    controllers: options.controllers,
+    computes: options.computes,
+    management: network(options.management, 0),
+    public: network(options.public, 1),
+    data: network(options.data, 2),
+    ssh: defined({ user: options.sshUser, port: options.sshPort, privateKey: options.sshKey }),
+    packages: defined({
+      mirror: options.mirror,
+      securityMirror: options.securityMirror,
+      proxy: options.proxy,
+    }),
+    timeServers: options.timeServer?.split(","),
+    absentAfter: options.absentAfter,
+    server: defined({ address: options.serverAddress, port: options.serverPort }),
+  });
+}
+
+function defined(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+
+/** The file, rendered by the server's own code: only that knows the schema. */
+async function rendered(answers: unknown): Promise<string> {
+  const child = spawn(process.execPath, [serverBundle, "init"], { stdio: ["pipe", "pipe", "inherit"] });
+  child.stdin.end(JSON.stringify(answers));
+  const result = JSON.parse(await readAll(child.stdout)) as { file?: string; error?: ErrorData };
+  if (result.error !== undefined) throw errorFromData(result.error);
+  return result.file ?? "";
+}
+
+function whole(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError("a whole number is needed");
+  return value;
+}

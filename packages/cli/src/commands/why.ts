@@ -1,0 +1,34 @@
+import type { Command } from "commander";
+import { StackctlError } from "@stackctl/protocol";
+import { clock } from "../output/text.ts";
+import { print, shared, withServer } from "./command.ts";
+
+/** `why RESOURCE@HOST`: what changed a thing, and what for, newest first. */
+export function addWhy(program: Command): void {
+  program
+    .command("why")
+    .description("what changed a thing, and what for, newest first")
+    .argument("<resource@host>", "such as chrony/chrony@compute1")
+    .action(async (word: string, _options: unknown, command: Command) => {
+      const { place, json } = shared(command);
+      const at = word.lastIndexOf("@");
+      if (at < 1 || at === word.length - 1) {
+        throw new StackctlError("usage", `${word} names no resource of a host`, {
+          details: { remedy: "stackctl why chrony/chrony@compute1" },
+        });
+      }
+      const { events } = await withServer(place, (session) =>
+        session.call("why", { resource: word.slice(0, at), host: word.slice(at + 1) }),
+      );
+      print(json, events, () =>
+        events.length === 0
+          ? `${word} was never changed.`
+          : events
+              .map(
+                ({ at: when, type, text }) =>
+                  `${clock(when)}  ${type.replace("resource.", "").padEnd(10)} ${text}`,
+              )
+              .join("\n"),
+      );
+    });
+}

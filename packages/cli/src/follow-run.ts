@@ -1,0 +1,56 @@
+import { maxWaitMs, type ApiAnswer, type RunView } from "@stackctl/protocol";
+import { createLogUpdate } from "log-update";
+import { remark } from "./commands/command.ts";
+import { renderEnd, renderEntry, renderRun } from "./output/run.ts";
+import type { Session } from "./server-process.ts";
+
+/**
+ * Follows a run to its end: drawn live on a terminal, a line for each thing that happens in a pipe, the result alone with
+ * `--json`. A server that is killed meanwhile is started again, and the run goes on where it was.
+ * @returns the exit code: 1 when anything failed
+ */
+export async function followRun(
+  session: Session,
+  runId: number,
+  options: { readonly json: boolean; readonly joined: boolean },
+): Promise<number> {
+  const live = process.stdout.isTTY && !options.json;
+  if (options.joined) remark(`run ${String(runId)} is under way, following it`);
+  const draw = live ? createLogUpdate(process.stdout) : null;
+  let view: RunView | null = null;
+  let after = 0;
+  const redraw = (): void => {
+    if (view !== null) draw?.(renderRun(view, Date.now()));
+  };
+  const timer = live ? setInterval(redraw, 250) : null;
+  const interrupted = (): void => {
+    draw?.done();
+    remark(`\nrun ${String(runId)} goes on; come back with: stackctl runs attach ${String(runId)}`);
+    process.exit(130);
+  };
+  process.once("SIGINT", interrupted);
+  try {
+    for (;;) {
+      const { run, entries }: ApiAnswer<"run"> = await session.call(
+        "run",
+        { runId, after, waitMs: view === null ? 0 : live ? 1000 : maxWaitMs },
+        maxWaitMs + 5000,
+      );
+      view = run;
+      for (const entry of entries) {
+        after = Math.max(after, entry.n);
+        if (!live) (options.json ? process.stderr : process.stdout).write(`${renderEntry(entry)}\n`);
+      }
+      redraw();
+      if (run.result === undefined) continue;
+      draw?.clear();
+      process.stdout.write(
+        `${options.json ? JSON.stringify(run.result, null, 2) : renderEnd(run, run.result)}\n`,
+      );
+      return run.result.outcome === "failed" ? 1 : 0;
+    }
+  } finally {
+    if (timer !== null) clearInterval(timer);
+    process.off("SIGINT", interrupted);
+  }
+}
