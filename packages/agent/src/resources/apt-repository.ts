@@ -1,39 +1,34 @@
-import type { AptRepositorySpec } from "@stackctl/protocol";
+import { hostPaths, type AptRepositorySpec } from "@stackctl/protocol";
 import { fileState, fileStateWanted, type Behaviour } from "../engine/resource.ts";
 
 const file = "/etc/apt/sources.list.d/stackctl.sources";
-const own = ["/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"] as const;
-const empty = "# Set aside by stackctl: see sources.list.d/stackctl.sources\n";
 const mode = 0o644;
-
-/** Where the host's own file is kept while ours is in force. */
-function aside(path: string): string {
-  return `${path}.stackctl-aside`;
-}
+/** What a Debian installation has for itself, in the old form and in the new one. */
+const own = ["/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"] as const;
 
 /** Keeps Debian's packages coming from the cloud's mirror; the host's own sources are set aside. */
 export const aptRepository: Behaviour<"apt-repository"> = {
   read: ({ host }) => ({
     ...fileState(host, file),
-    ownSources: own.every((path) => [null, empty].includes(host.files.read(path))) ? "set aside" : "in force",
+    ownSources: own.filter((path) => host.files.read(path) !== null).join(", "),
   }),
-  desired: (spec) => ({ ...fileStateWanted(render(spec), mode), ownSources: "set aside" }),
+  desired: (spec) => ({ ...fileStateWanted(render(spec), mode), ownSources: "" }),
   apply({ host }, spec) {
-    host.files.write(file, render(spec), mode);
     for (const path of own) {
       const text = host.files.read(path);
-      if (text === null || text === empty) continue;
-      // apt reads no file of that ending. What was set aside first is the host's own and stays.
-      if (host.files.read(aside(path)) === null) host.files.write(aside(path), text, mode);
-      host.files.write(path, empty, mode);
+      // What was set aside first is the host's own; what appears there later is a local edit.
+      if (text !== null && host.files.read(aside(path)) === null)
+        host.files.write(aside(path), text, host.files.stat(path)?.mode ?? mode);
     }
+    host.files.write(file, render(spec), mode);
+    for (const path of own) host.files.remove(path);
     return Promise.resolve();
   },
   remove({ host }) {
     for (const path of own) {
       const text = host.files.read(aside(path));
       if (text === null) continue;
-      host.files.write(path, text, mode);
+      host.files.write(path, text, host.files.stat(aside(path))?.mode ?? mode);
       host.files.remove(aside(path));
     }
     host.files.remove(file);
@@ -42,6 +37,11 @@ export const aptRepository: Behaviour<"apt-repository"> = {
   restarts: () => [],
   watch: () => ({ files: [file, ...own] }),
 };
+
+/** Where the host's own file is kept while ours is in force. */
+function aside(path: string): string {
+  return `${hostPaths.state}/aside${path}`;
+}
 
 /** deb822 form of sources.list(5). */
 function render({ mirror, securityMirror }: AptRepositorySpec): string {

@@ -1,12 +1,15 @@
 import { createHash } from "node:crypto";
-import type { ChronySpec } from "@stackctl/protocol";
+import { hostPaths, type ChronySpec } from "@stackctl/protocol";
 import { fileState, fileStateWanted, type Behaviour } from "../engine/resource.ts";
 
 // Debian's paths and unit name. Directives: chrony.conf(5), chrony 4.3.
 const config = "/etc/chrony/chrony.conf";
 const unit = "chrony.service";
 /** Digest of the configuration that chronyd was last restarted with; empty while a restart is due. */
-const loaded = "/var/lib/stackctl-agent/chrony.loaded";
+const loaded = `${hostPaths.state}/chrony.loaded`;
+const mode = 0o644;
+/** Fields whose change means that chronyd has to be started anew. */
+const restarting: readonly string[] = ["installed", "content", "loaded", "active"];
 
 /** Keeps chronyd installed, configured and running, so that every host agrees on the time. */
 export const chrony: Behaviour<"chrony"> = {
@@ -15,29 +18,30 @@ export const chrony: Behaviour<"chrony"> = {
     return {
       installed: host.packages.installed("chrony") !== null,
       ...fileState(host, config),
-      runsWith: host.files.read(loaded) ?? "",
+      loaded: host.files.read(loaded) ?? "",
       enabled: status.enabled,
       active: status.active,
     };
   },
   desired: (spec) => ({
     installed: true,
-    ...fileStateWanted(render(spec), 0o644),
-    runsWith: digest(spec),
+    ...fileStateWanted(render(spec), mode),
+    loaded: digest(spec),
     enabled: true,
     active: true,
   }),
   async apply({ host, doing }, spec, changes) {
     const fields = new Set(changes.map(({ field }) => field));
+    const restartDue = restarting.some((field) => fields.has(field));
+    // The debt is written before anything else and paid after the restart: a crash anywhere between leaves a difference.
+    if (restartDue) host.files.write(loaded, "", 0o600);
     if (fields.has("installed")) {
       doing("installing chrony");
       await host.packages.install(["chrony"]);
     }
-    const restartDue = ["installed", "content", "runsWith", "active"].some((field) => fields.has(field));
-    // The debt is written before the edit and paid after the restart: a crash anywhere between leaves a difference.
-    if (restartDue) host.files.write(loaded, "", 0o600);
+    // What the package brings or finds is not what was read, so after an install everything is written.
     if (["installed", "content", "mode", "owner"].some((field) => fields.has(field)))
-      host.files.write(config, render(spec), 0o644);
+      host.files.write(config, render(spec), mode);
     if (fields.has("enabled") || fields.has("installed")) await host.units.enable(unit);
     if (restartDue) {
       doing("restarting chrony");
@@ -47,14 +51,13 @@ export const chrony: Behaviour<"chrony"> = {
   },
   async remove({ host, doing }) {
     doing("removing chrony");
+    await host.units.stop(unit);
     await host.packages.purge(["chrony"]);
     host.files.remove(config);
     host.files.remove(loaded);
   },
   restarts: (_spec, changes) =>
-    changes.some(({ field }) => ["installed", "content", "runsWith", "active"].includes(field))
-      ? [`restart ${unit}`]
-      : [],
+    changes.some(({ field }) => restarting.includes(field)) ? [`restart ${unit}`] : [],
   watch: () => ({ files: [config], units: [unit], packages: true }),
 };
 
@@ -63,15 +66,18 @@ function render({ servers, allow, stepThresholdSeconds }: ChronySpec): string {
     "# Managed by stackctl. Local edits are reverted.",
     ...servers.toSorted().map((server) => `server ${server} iburst`),
     ...allow.toSorted().map((network) => `allow ${network}`),
-    // Servers agree among themselves when nobody outside answers, and their followers stay together.
+    // Who serves goes on serving when nobody above answers, so that the followers stay together.
     ...(allow.length > 0 ? ["local stratum 10 orphan"] : []),
     "driftfile /var/lib/chrony/chrony.drift",
+    "logdir /var/log/chrony",
+    // Only the first 3 updates may step: later, a jump would hurt databases more than a slow correction.
     `makestep ${String(stepThresholdSeconds)} 3`,
+    "maxupdateskew 100.0",
     "rtcsync",
     "",
   ].join("\n");
 }
 
 function digest(spec: ChronySpec): string {
-  return createHash("sha256").update(render(spec)).digest("hex").slice(0, 16);
+  return createHash("sha256").update(render(spec)).digest("hex");
 }

@@ -1,18 +1,23 @@
-import type { Behaviour } from "../engine/resource.ts";
+import { fileState, fileStateWanted, type Behaviour } from "../engine/resource.ts";
 
 const file = "/etc/hostname";
+const mode = 0o644;
 
-/** Keeps the host's name, for now and for the next boot. */
+/** Keeps the host's name, live and for the next boot. */
 export const hostname: Behaviour<"hostname"> = {
-  read: ({ host }) => ({ file: host.files.read(file), live: host.system.hostname() }),
-  desired: (spec) => ({ file: `${spec.hostname}\n`, live: spec.hostname }),
+  read: ({ host }) => ({ ...fileState(host, file), live: host.system.hostname() }),
+  desired: (spec) => ({ ...fileStateWanted(render(spec.hostname), mode), live: spec.hostname }),
   async apply({ host }, spec, changes) {
-    const fields = changes.map(({ field }) => field);
-    if (fields.includes("file")) host.files.write(file, `${spec.hostname}\n`, 0o644);
-    if (fields.includes("live")) await host.system.setHostname(spec.hostname);
+    host.files.write(file, render(spec.hostname), mode);
+    if (changes.some(({ field }) => field === "live")) await host.system.setHostname(spec.hostname);
   },
-  // A host always has a name; the one it has is as good as any.
+  // A host always has a name; the one that it has is as good as any.
   remove: () => Promise.resolve(),
   restarts: () => [],
   watch: () => ({ files: [file] }),
 };
+
+/** hostname(5). */
+function render(name: string): string {
+  return `${name}\n`;
+}

@@ -13,20 +13,21 @@ export const hostsFile: Behaviour<"hosts-file"> = {
     return Promise.resolve();
   },
   remove({ host }) {
-    // Without this file a host does not know itself.
-    host.files.write(file, render([]), mode);
+    // Without this file the host would not know itself. 127.0.1.1 is Debian's address of the own name (its reference, 5.1.1).
+    host.files.write(file, [...loopback, `127.0.1.1 ${host.system.hostname()}`, ""].join("\n"), mode);
     return Promise.resolve();
   },
   restarts: () => [],
   watch: () => ({ files: [file] }),
 };
 
-/** The file's text (hosts(5)). */
+const loopback = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"] as const;
+
+/** hosts(5). */
 function render(entries: HostsFileSpec["entries"]): string {
   return [
     "# Managed by stackctl. Local edits are reverted.",
-    "127.0.0.1 localhost",
-    "::1 localhost ip6-localhost ip6-loopback",
+    ...loopback,
     ...entries.map(({ address, names }) => [address, ...names].join(" ")),
     "",
   ].join("\n");

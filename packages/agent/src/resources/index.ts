@@ -8,8 +8,8 @@ import { hostsFile } from "./hosts-file.ts";
 import { packages } from "./package.ts";
 import { reboot } from "./reboot.ts";
 
-/** How each type of resource is made true; a type without behaviour does not compile. */
-export const behaviours: { readonly [T in ResourceType]: Behaviour<T> } = {
+/** How each type of resource is made true; a type without a behaviour does not compile. */
+export const behaviours = {
   "apt-proxy": aptProxy,
   "apt-repository": aptRepository,
   chrony,
@@ -17,4 +17,4 @@ export const behaviours: { readonly [T in ResourceType]: Behaviour<T> } = {
   "hosts-file": hostsFile,
   package: packages,
   reboot,
-};
+} satisfies { readonly [T in ResourceType]: Behaviour<T> };

@@ -1,6 +1,10 @@
-import type { Behaviour } from "../engine/resource.ts";
+import { hostPaths } from "@stackctl/protocol";
+import type { Behaviour, Context } from "../engine/resource.ts";
 
-/** Keeps packages installed. They stay when the resource goes: another may need them. */
+/** Names of the packages that the agent installed and that were not there before, one a line: the ones to take away again. */
+const ours = `${hostPaths.state}/installed-packages`;
+
+/** Keeps packages installed. On removal those go that were not there before, unless another package needs them. */
 export const packages: Behaviour<"package"> = {
   read: ({ host }, spec) =>
     Object.fromEntries(
@@ -9,10 +13,30 @@ export const packages: Behaviour<"package"> = {
   desired: (spec) => Object.fromEntries(spec.packages.map((name) => [name, "installed"])),
   async apply({ host, doing }, _spec, changes) {
     const names = changes.map(({ field }) => field);
+    // Noted first: a crash between leaves a name too many, which removal does not mind, and never one too few.
+    keepOurs(host, [...readOurs(host), ...names]);
     doing(`installing ${names.join(", ")}`);
     await host.packages.install(names);
   },
-  remove: () => Promise.resolve(),
+  async remove({ host, doing }, { packages: names }) {
+    const known = readOurs(host);
+    const going = names.filter((name) => known.includes(name));
+    doing(`removing ${going.join(", ")}`);
+    await host.packages.purge(going);
+    keepOurs(
+      host,
+      known.filter((name) => !going.includes(name)),
+    );
+  },
   restarts: () => [],
   watch: () => ({ packages: true }),
 };
+
+function readOurs(host: Context["host"]): string[] {
+  return (host.files.read(ours) ?? "").split("\n").filter((name) => name !== "");
+}
+
+function keepOurs(host: Context["host"], names: readonly string[]): void {
+  if (names.length === 0) host.files.remove(ours);
+  else host.files.write(ours, `${[...new Set(names)].toSorted().join("\n")}\n`, 0o600);
+}

@@ -1,0 +1,559 @@
+import {
+  documentBody,
+  hostPaths,
+  resourceSchema,
+  resourceSpecs,
+  type Change,
+  type Resource,
+  type ResourceType,
+} from "@stackctl/protocol";
+import { describe, expect, it } from "vitest";
+import { bind, converge, difference } from "../engine/converge.ts";
+import type { Context } from "../engine/resource.ts";
+import { FakeHost } from "../testing/fake-host.ts";
+import { behaviours } from "./index.ts";
+
+const password = "s3cret-of-the-proxy";
+const aside = `${hostPaths.state}/aside/`;
+
+/** What every type of resource has to show, and what is particular to it. */
+interface Case {
+  readonly type: ResourceType;
+  readonly name: string;
+  /** May depend on the host: a reboot is asked for by the boot id that the host has. */
+  readonly spec: (host: FakeHost) => unknown;
+  /** Another wish for the same resource. */
+  readonly next: (host: FakeHost) => unknown;
+  /** Fields that differ on a bare host. */
+  readonly bare: readonly string[];
+  /** One edit of the host for each observed field, with the fields that then differ. */
+  readonly edits: readonly {
+    readonly name: string;
+    readonly edit: (host: FakeHost) => void;
+    readonly fields: readonly string[];
+  }[];
+  /** Specs that are refused. */
+  readonly bad: Readonly<Record<string, unknown>>;
+  /** What of the host stays after removal although it was not there before; default: nothing. */
+  readonly stays?: (before: FakeHost) => void;
+  /** What must hold beside the observed state, after anything. */
+  readonly proof?: (host: FakeHost) => void;
+}
+
+const conf = "/etc/chrony/chrony.conf";
+const cases: readonly Case[] = [
+  {
+    type: "hostname",
+    name: "hostname",
+    spec: () => ({ hostname: "controller1" }),
+    next: () => ({ hostname: "controller2" }),
+    bare: ["content", "live"],
+    edits: [
+      { name: "file", edit: text("/etc/hostname", "other\n"), fields: ["content"] },
+      { name: "file gone", edit: gone("/etc/hostname"), fields: ["content", "mode", "owner"] },
+      { name: "mode", edit: mode("/etc/hostname", 0o666), fields: ["mode"] },
+      { name: "owner", edit: owner("/etc/hostname"), fields: ["owner"] },
+      { name: "live", edit: (host) => (host.liveHostname = "other"), fields: ["live"] },
+    ],
+    bad: {
+      "a dot": { hostname: "a.b" },
+      "a line": { hostname: "a\nb" },
+      "a slash": { hostname: "../b" },
+      more: { hostname: "a", x: 1 },
+    },
+    stays: (before) => {
+      before.files.write("/etc/hostname", "controller1\n", 0o644);
+      before.liveHostname = "controller1";
+    },
+  },
+  {
+    type: "hosts-file",
+    name: "hosts",
+    spec: () => ({ entries: [{ address: "10.0.0.11", names: ["c1.demo.internal", "c1"] }] }),
+    next: () => ({ entries: [] }),
+    bare: ["content"],
+    edits: [
+      { name: "content", edit: text("/etc/hosts", "127.0.0.1 localhost\n"), fields: ["content"] },
+      { name: "gone", edit: gone("/etc/hosts"), fields: ["content", "mode", "owner"] },
+      { name: "mode", edit: mode("/etc/hosts", 0o600), fields: ["mode"] },
+      { name: "owner", edit: owner("/etc/hosts"), fields: ["owner"] },
+    ],
+    bad: {
+      "a second line": { entries: [{ address: "10.0.0.11", names: ["a\n10.0.0.66 b"] }] },
+      "a comment": { entries: [{ address: "10.0.0.11", names: ["a#b"] }] },
+      "no address": { entries: [{ address: "10.0.0", names: ["a"] }] },
+      "no name": { entries: [{ address: "10.0.0.1", names: [] }] },
+    },
+    stays: (before) => {
+      before.files.write(
+        "/etc/hosts",
+        "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 debian\n",
+        0o644,
+      );
+    },
+  },
+  {
+    type: "apt-repository",
+    name: "debian",
+    spec: () => ({ mirror: "http://10.0.0.1/debian", securityMirror: "http://10.0.0.1/security" }),
+    next: () => ({ mirror: "http://10.0.0.2/debian", securityMirror: null }),
+    bare: ["content", "mode", "owner", "ownSources"],
+    edits: [
+      {
+        name: "content",
+        edit: text("/etc/apt/sources.list.d/stackctl.sources", "Types: deb\n"),
+        fields: ["content"],
+      },
+      { name: "mode", edit: mode("/etc/apt/sources.list.d/stackctl.sources", 0o600), fields: ["mode"] },
+      { name: "owner", edit: owner("/etc/apt/sources.list.d/stackctl.sources"), fields: ["owner"] },
+      {
+        name: "own sources come back",
+        edit: text("/etc/apt/sources.list", "deb http://elsewhere bookworm main\n"),
+        fields: ["ownSources"],
+      },
+      {
+        name: "own sources come in the new form",
+        edit: text("/etc/apt/sources.list.d/debian.sources", "Types: deb\n"),
+        fields: ["ownSources"],
+      },
+    ],
+    bad: {
+      "a second line": { mirror: "http://a/b\nTypes: deb", securityMirror: null },
+      "a password in the URL": { mirror: "http://u:p@a/b", securityMirror: null },
+      "a file": { mirror: "file:///srv", securityMirror: null },
+    },
+  },
+  {
+    type: "apt-proxy",
+    name: "proxy",
+    spec: () => ({
+      url: "http://10.0.0.1:3128",
+      login: { user: "stack", password: { secret: "packages-proxy-password", version: 1 } },
+      direct: ["c1", "10.0.0.11"],
+    }),
+    next: () => ({ url: "http://10.0.0.1:3129", login: null, direct: [] }),
+    bare: ["content", "mode", "owner", "login"],
+    edits: [
+      {
+        name: "content",
+        edit: text("/etc/apt/apt.conf.d/90stackctl-proxy", "// none\n"),
+        fields: ["content"],
+      },
+      { name: "mode", edit: mode("/etc/apt/apt.conf.d/90stackctl-proxy", 0o600), fields: ["mode"] },
+      { name: "owner", edit: owner("/etc/apt/apt.conf.d/90stackctl-proxy"), fields: ["owner"] },
+      {
+        name: "password",
+        edit: text("/etc/apt/auth.conf.d/90stackctl-proxy.conf", "machine x\n"),
+        fields: ["login"],
+      },
+      {
+        name: "password for all to read",
+        edit: mode("/etc/apt/auth.conf.d/90stackctl-proxy.conf", 0o644),
+        fields: ["login"],
+      },
+      {
+        name: "password of somebody's",
+        edit: owner("/etc/apt/auth.conf.d/90stackctl-proxy.conf"),
+        fields: ["login"],
+      },
+      {
+        name: "password gone",
+        edit: gone("/etc/apt/auth.conf.d/90stackctl-proxy.conf"),
+        fields: ["login"],
+      },
+    ],
+    bad: {
+      "a password in the URL": { url: "http://u:p@a:1", login: null, direct: [] },
+      "a quote in a host": { url: "http://a:1", login: null, direct: ['a"; x "'] },
+      "a password in the spec": {
+        url: "http://a:1",
+        login: { user: "u", password: "in clear" },
+        direct: [],
+      },
+      "a space in the user": {
+        url: "http://a:1",
+        login: { user: "u v", password: { secret: "packages-proxy-password", version: 1 } },
+        direct: [],
+      },
+    },
+    proof: (host) => {
+      const holding = [...host.contents].filter(([, file]) => file.text.includes(password));
+      for (const [, file] of holding) expect(file).toMatchObject({ mode: 0o600, owner: "root" });
+    },
+  },
+  {
+    type: "package",
+    name: "tools",
+    spec: () => ({ packages: ["tree", "jq"] }),
+    next: () => ({ packages: ["tree"] }),
+    bare: ["tree", "jq"],
+    edits: [
+      { name: "first", edit: (host) => host.installed.delete("tree"), fields: ["tree"] },
+      { name: "second", edit: (host) => host.installed.delete("jq"), fields: ["jq"] },
+    ],
+    bad: {
+      "an option": { packages: ["-y"] },
+      "a removal": { packages: ["tree jq-"] },
+      "a path": { packages: ["./tree.deb"] },
+      none: { packages: [] },
+    },
+  },
+  {
+    type: "chrony",
+    name: "chrony",
+    spec: () => ({ servers: ["ntp2.example", "ntp1.example"], allow: [], stepThresholdSeconds: 1 }),
+    next: () => ({ servers: ["ntp9.example"], allow: ["10.0.0.0/24"], stepThresholdSeconds: 1 }),
+    bare: ["installed", "content", "mode", "owner", "loaded", "enabled", "active"],
+    edits: [
+      {
+        name: "removed",
+        edit: (host) => {
+          host.installed.delete("chrony");
+          host.unitStates.delete("chrony.service");
+        },
+        fields: ["installed", "enabled", "active"],
+      },
+      { name: "content", edit: text(conf, "server rogue.example\n"), fields: ["content"] },
+      { name: "gone", edit: gone(conf), fields: ["content", "mode", "owner"] },
+      { name: "mode", edit: mode(conf, 0o666), fields: ["mode"] },
+      { name: "owner", edit: owner(conf), fields: ["owner"] },
+      { name: "debt", edit: text("/var/lib/stackctl-agent/chrony.loaded", ""), fields: ["loaded"] },
+      {
+        name: "disabled",
+        edit: (host) => (unit(host, "chrony.service").enabled = false),
+        fields: ["enabled"],
+      },
+      {
+        name: "stopped",
+        edit: (host) => (unit(host, "chrony.service").active = false),
+        fields: ["active"],
+      },
+    ],
+    bad: {
+      "a second line": { servers: ["a\nserver b"], allow: [], stepThresholdSeconds: 1 },
+      "no server": { servers: [], allow: [], stepThresholdSeconds: 1 },
+      "no network": { servers: ["a"], allow: ["all"], stepThresholdSeconds: 1 },
+      "a negative step": { servers: ["a"], allow: [], stepThresholdSeconds: -1 },
+    },
+    proof: (host) => {
+      expect(unit(host, "chrony.service").startedWith).toBe(host.files.read(conf));
+    },
+  },
+  {
+    type: "reboot",
+    name: "first-apply",
+    spec: (host) => ({ notBootId: host.currentBootId }),
+    next: (host) => ({ notBootId: host.currentBootId }),
+    bare: ["bootedSince"],
+    edits: [],
+    bad: { "no boot id": { notBootId: "yesterday" } },
+  },
+];
+
+it("has a case for every type", () => {
+  expect(cases.map(({ type }) => type).toSorted()).toEqual(Object.keys(resourceSpecs).toSorted());
+});
+
+describe.each(cases)("$type", (given) => {
+  it("plans every field on a bare host and touches nothing", async () => {
+    const { host, context, resource } = world(given);
+    const before = host.snapshot();
+    const changes = await difference(behaviours, resource, context);
+    expect(fields(changes)).toEqual(given.bare);
+    expect(host.mutations).toEqual([]);
+    expect(host.snapshot()).toEqual(before);
+  });
+
+  it("converges on a bare host, and a second run changes nothing", async () => {
+    const { host, context, resource } = world(given);
+    expect(fields(await run(resource, context))).toEqual(given.bare);
+    given.proof?.(host);
+    host.mutations.length = 0;
+    const after = host.snapshot();
+    expect(await run(resource, context)).toEqual([]);
+    expect(host.mutations).toEqual([]);
+    expect(host.snapshot()).toEqual(after);
+  });
+
+  it("makes a new wish true over an old one", async () => {
+    const { host, context, resource } = world(given);
+    await run(resource, context);
+    await run(parsed(given, given.next(host)), context);
+    given.proof?.(host);
+  });
+
+  it.each(given.edits)("heals an edit: $name", async ({ edit, fields: differing }) => {
+    const { host, context, resource } = world(given);
+    await run(resource, context);
+    const good = host.snapshot();
+    edit(host);
+    expect(fields(await run(resource, context))).toEqual(differing);
+    given.proof?.(host);
+    // What somebody wrote is kept aside, in case it was dear.
+    for (const path of host.contents.keys()) if (path.startsWith(aside)) host.contents.delete(path);
+    const kept = Object.fromEntries(Object.entries(good.files).filter(([path]) => !path.startsWith(aside)));
+    expect(host.snapshot()).toEqual({ ...good, files: kept });
+  });
+
+  it("names every observed field in one of its edits", async () => {
+    const { context, resource } = world(given);
+    const observed = Object.keys(await bind(behaviours, resource).read(context));
+    const covered = new Set([...given.edits.flatMap((edit) => edit.fields), ...given.bare]);
+    expect([...covered].toSorted()).toEqual(observed.toSorted());
+  });
+
+  it("survives a crash after every mutating call, on a bare host, at a new wish and at a repair", async () => {
+    const starts: ((host: FakeHost) => void)[] = [() => undefined, ...given.edits.map(({ edit }) => edit)];
+    for (const [index, edit] of starts.entries()) {
+      for (const wish of [given.spec, given.next]) {
+        for (let calls = 1; ; calls++) {
+          const { host, context, resource } = world(given);
+          if (index > 0 || wish === given.next) await run(resource, context);
+          edit(host);
+          const wanted = parsed(given, wish(host));
+          const before = host.mutations.length;
+          host.crashAfter(calls);
+          const crashed = await fails(() => run(wanted, context));
+          host.recover();
+          if (!crashed) {
+            expect(host.mutations.length - before).toBeLessThan(calls);
+            break;
+          }
+          await run(wanted, context);
+          given.proof?.(host);
+          expect(await difference(behaviours, wanted, context)).toEqual([]);
+        }
+      }
+    }
+  });
+
+  it("leaves nothing when it is removed, also when a crash comes between, and again when there is nothing", async () => {
+    for (let calls = 1; ; calls++) {
+      const { host, context, resource } = world(given);
+      const bare = new FakeHost();
+      given.stays?.(bare);
+      await run(resource, context);
+      host.crashAfter(calls);
+      const crashed = await fails(() => bind(behaviours, resource).remove(context));
+      host.recover();
+      await bind(behaviours, resource).remove(context);
+      expect(host.snapshot()).toEqual(bare.snapshot());
+      if (!crashed) break;
+    }
+  });
+
+  it("says what it would restart, and only then", async () => {
+    const { host, context, resource } = world(given);
+    const changes = await run(resource, context);
+    const said = bind(behaviours, resource).restarts(changes);
+    const restarted = host.mutations.filter((call) => /^(units\.restart|system\.reboot)/.test(call));
+    expect(said.length).toBe(restarted.length);
+    expect(bind(behaviours, resource).restarts([])).toEqual(given.type === "reboot" ? ["reboot"] : []);
+  });
+
+  it.each(Object.keys(given.bad))("rejects a bad spec: %s", (name) => {
+    expect(
+      resourceSchema.safeParse({ type: given.type, name: given.name, spec: given.bad[name] }).success,
+    ).toBe(false);
+    expect(documentBody.shape.resources.safeParse([{ ...given, spec: given.bad[name] }]).success).toBe(false);
+  });
+
+  it("watches what it reads", () => {
+    const { resource } = world(given);
+    const { files = [] } = bind(behaviours, resource).watch();
+    for (const path of files) expect(path).toMatch(/^\/etc\//);
+    if (given.edits.some((edit) => edit.fields.includes("content"))) expect(files.length).toBeGreaterThan(0);
+  });
+
+  it("never shows a secret", async () => {
+    const { host, context, resource } = world(given);
+    const changes = await run(resource, context);
+    const seen = await bind(behaviours, resource).read(context);
+    expect(JSON.stringify([changes, seen, host.mutations])).not.toContain(password);
+  });
+});
+
+describe("chrony", () => {
+  const [given] = cases.filter(({ type }) => type === "chrony");
+  if (given === undefined) throw new Error("no case for chrony");
+
+  it.each([
+    { name: "new wish", wish: given.next, edit: null },
+    { name: "local edit", wish: given.spec, edit: "server rogue.example\n" },
+  ])("still owes the restart after a failure of it ($name)", async ({ wish, edit }) => {
+    const { host, context, resource } = world(given);
+    await run(resource, context);
+    if (edit !== null) text(conf, edit)(host);
+    const wanted = parsed(given, wish(host));
+    host.failOn = "units.restart";
+    await expect(run(wanted, context)).rejects.toThrow("injected failure");
+
+    expect(fields(await run(wanted, context))).toEqual(["loaded"]);
+    expect(host.mutations.at(-2)).toBe("units.restart chrony.service");
+    given.proof?.(host);
+  });
+
+  it("does not restart for a mode or an order of servers", async () => {
+    const { host, context, resource } = world(given);
+    await run(resource, context);
+    const { starts } = unit(host, "chrony.service");
+    mode(conf, 0o666)(host);
+    await run(resource, context);
+    await run(
+      parsed(given, { servers: ["ntp1.example", "ntp2.example"], allow: [], stepThresholdSeconds: 1 }),
+      context,
+    );
+    expect(unit(host, "chrony.service").starts).toBe(starts);
+  });
+
+  it("serves others only when asked to", async () => {
+    const { host, context, resource } = world(given);
+    await run(resource, context);
+    expect(host.files.read(conf)).not.toMatch(/^(allow|local)/m);
+    await run(parsed(given, given.next(host)), context);
+    expect(host.files.read(conf)).toMatch(/^allow 10\.0\.0\.0\/24$/m);
+    expect(host.files.read(conf)).toMatch(/^local stratum 10 orphan$/m);
+  });
+});
+
+describe("apt-repository", () => {
+  it("gives back the host's own sources as they were, mode and all, whatever was written there since", async () => {
+    const [given] = cases.filter(({ type }) => type === "apt-repository");
+    if (given === undefined) throw new Error("no case");
+    const { host, context, resource } = world(given);
+    const path = "/etc/apt/sources.list";
+    mode(path, 0o640)(host);
+    const own = host.contents.get(path);
+    await run(resource, context);
+    text(path, "deb http://rogue bookworm main\n")(host);
+    await run(resource, context);
+    await bind(behaviours, resource).remove(context);
+    expect(host.contents.get(path)).toEqual(own);
+  });
+});
+
+describe("package", () => {
+  it("keeps on removal what was there before it", async () => {
+    const [given] = cases.filter(({ type }) => type === "package");
+    if (given === undefined) throw new Error("no case");
+    const { host, context, resource } = world(given);
+    host.installed.set("jq", "1.6");
+    await run(resource, context);
+    await bind(behaviours, resource).remove(context);
+    expect([...host.installed.keys()]).toEqual(["jq"]);
+  });
+
+  it("says which package the mirror lacks", async () => {
+    const { context } = world(cases[0] as Case);
+    const resource = resourceSchema.parse({ type: "package", name: "x", spec: { packages: ["nosuch"] } });
+    await expect(run(resource, context)).rejects.toMatchObject({ code: "package_unavailable" });
+  });
+});
+
+describe("apt-proxy", () => {
+  const [given] = cases.filter(({ type }) => type === "apt-proxy");
+  if (given === undefined) throw new Error("no case");
+
+  it.each(["with space", "#comment", "", "tab\t", "ümlaut", "line\nmachine x"])(
+    "refuses a password that apt cannot read, without saying it: %j",
+    async (value) => {
+      const { host, resource } = world(given);
+      const error: unknown = await run(resource, contextOf(host, value)).catch((reason: unknown) => reason);
+      expect(error).toMatchObject({ code: "spec_invalid" });
+      if (value !== "") expect(JSON.stringify(error) + String(error)).not.toContain(value);
+      expect([...host.contents.values()].some((file) => value !== "" && file.text.includes(value))).toBe(
+        false,
+      );
+    },
+  );
+
+  it("rewrites the login when the password is rotated, and nothing else differs", async () => {
+    const { host, context, resource } = world(given);
+    await run(resource, context);
+    expect(fields(await run(resource, contextOf(host, "another")))).toEqual(["login"]);
+  });
+});
+
+describe("reboot", () => {
+  it("tells the server before the host goes down, and never reboots twice for one order", async () => {
+    const [given] = cases.filter(({ type }) => type === "reboot");
+    if (given === undefined) throw new Error("no case");
+    const { host, context, resource } = world(given);
+    const told: number[] = [];
+    const telling: Context = {
+      ...context,
+      goingDown: () => {
+        told.push(host.mutations.length);
+        return Promise.resolve();
+      },
+    };
+    await run(resource, telling);
+    await run(resource, telling);
+    expect(told).toEqual([0]);
+    expect(host.mutations).toEqual(["system.reboot"]);
+  });
+});
+
+function world(given: Case): { host: FakeHost; context: Context; resource: Resource } {
+  const host = new FakeHost();
+  return { host, context: contextOf(host, password), resource: parsed(given, given.spec(host)) };
+}
+
+function contextOf(host: FakeHost, secret: string): Context {
+  return { host, reveal: () => secret, goingDown: () => Promise.resolve(), doing: () => undefined };
+}
+
+function parsed(given: Case, spec: unknown): Resource {
+  return resourceSchema.parse({ type: given.type, name: given.name, spec });
+}
+
+function run(resource: Resource, context: Context): Promise<readonly Change[]> {
+  return converge(behaviours, resource, context, () => undefined);
+}
+
+async function fails(work: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await work();
+    return false;
+  } catch (error) {
+    if (error instanceof Error && error.message === "crashed") return true;
+    throw error;
+  }
+}
+
+function fields(changes: readonly Change[]): string[] {
+  return changes.map(({ field }) => field);
+}
+
+function text(path: string, content: string): (host: FakeHost) => void {
+  return (host) => {
+    host.contents.set(path, {
+      ...(host.contents.get(path) ?? { mode: 0o644, owner: "root", group: "root" }),
+      text: content,
+    });
+  };
+}
+
+function mode(path: string, bits: number): (host: FakeHost) => void {
+  return (host) => host.contents.set(path, { ...file(host, path), mode: bits });
+}
+
+function owner(path: string): (host: FakeHost) => void {
+  return (host) => host.contents.set(path, { ...file(host, path), owner: "nobody" });
+}
+
+function gone(path: string): (host: FakeHost) => void {
+  return (host) => host.contents.delete(path);
+}
+
+function file(host: FakeHost, path: string): NonNullable<ReturnType<FakeHost["contents"]["get"]>> {
+  const found = host.contents.get(path);
+  if (found === undefined) throw new Error(`no ${path}`);
+  return found;
+}
+
+function unit(host: FakeHost, name: string): NonNullable<ReturnType<FakeHost["unitStates"]["get"]>> {
+  const found = host.unitStates.get(name);
+  if (found === undefined) throw new Error(`no ${name}`);
+  return found;
+}
