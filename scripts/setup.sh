@@ -14,6 +14,10 @@ if ! cmp -s pnpm-lock.yaml "$stamp" 2>/dev/null; then
   }
   cp pnpm-lock.yaml "$stamp"
 fi
+if ! "$node" --version >/dev/null 2>&1; then
+  # The one library that Node needs and bare Debian lacks.
+  apt-get update -q >/dev/null && apt-get install -y -q libatomic1 >/dev/null
+fi
 PATH="$PWD/node_modules/.bin:$PATH"
 export PATH
 exec "$node" scripts/run.ts "$@"

@@ -8,6 +8,8 @@ export default defineConfig({
   target: "node26",
   // One file with everything in it: it starts quicker, and on a host there is nothing beside it.
   noExternal: [/.*/],
+  // node:sqlite exists under that name only.
+  removeNodeProtocol: false,
   splitting: false,
   clean: true,
   sourcemap: false,

@@ -9,6 +9,8 @@ export default defineConfig({
   // One file with everything in it starts quicker; ssh2 stays outside, for it looks for native helpers beside itself.
   noExternal: [/^(?!ssh2)/],
   external: ["ssh2"],
+  // node:sqlite exists under that name only.
+  removeNodeProtocol: false,
   splitting: false,
   clean: true,
   sourcemap: false,

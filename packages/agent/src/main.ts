@@ -73,9 +73,16 @@ async function run(): Promise<void> {
 
 async function askFacts(packagesUrl: string | null): Promise<FactsAnswer> {
   const self = process.argv[1] ?? "";
+  // The child needs the library that was pushed beside Node, as this process does.
   const { code, stdout, stderr } = await query(
-    process.execPath,
-    [self, "facts", ...(packagesUrl === null ? [] : [packagesUrl])],
+    "env",
+    [
+      `LD_LIBRARY_PATH=${hostPaths.current}`,
+      process.execPath,
+      self,
+      "facts",
+      ...(packagesUrl === null ? [] : [packagesUrl]),
+    ],
     25_000,
   );
   if (code !== 0) throw new Error(`facts ended with ${String(code)}: ${stderr.slice(-300)}`);

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
@@ -36,7 +36,13 @@ export async function ensureServer(place: Place, say: (text: string) => void): P
   const running = readServerFile(place);
   if (running !== null) {
     try {
-      return await connectApi(running);
+      const client = await connectApi(running);
+      if (running.build === buildOf(serverBundle)) return client;
+      say("the server is of another build and is started anew");
+      await stopServer(client, running.pid);
+      await startServer(place, say);
+      const renewed = readServerFile(place);
+      return await connectApi(renewed ?? running);
     } catch (error) {
       // It may be going down, or its nats-server is just being started again.
       await pause(500);
@@ -51,6 +57,15 @@ export async function ensureServer(place: Place, say: (text: string) => void): P
       details: { remedy: `look at ${join(place.home, "server.log")}` },
     });
   return connectApi(started);
+}
+
+/** Ends a server and waits until it is gone; agents keep their documents true. @returns false when it has not ended in time */
+export async function stopServer(client: ApiClient, pid: number): Promise<boolean> {
+  await client.call("stop", {});
+  await client.close();
+  const until = Date.now() + 15_000;
+  while (alive(pid) && Date.now() < until) await pause(50);
+  return !alive(pid);
 }
 
 /** Starts the server, detached, and returns once it serves. @throws StackctlError what kept it from starting */
@@ -155,6 +170,12 @@ async function retryConnect(place: Place, error: unknown): Promise<ApiClient> {
       await pause(250);
     }
   }
+}
+
+/** What tells a server's bundle from another: its time and size. */
+function buildOf(bundle: string): string {
+  const { mtimeMs, size } = statSync(bundle);
+  return `${String(mtimeMs)}-${String(size)}`;
 }
 
 function alive(pid: number): boolean {

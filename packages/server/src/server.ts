@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync, statSync } from "node:fs";
 import { createSocket } from "node:dgram";
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
@@ -276,7 +276,14 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   }, 60_000);
 
   runs.resume();
-  const file: ServerFile = { pid: process.pid, version, url, ca, operatorSeed: operatorUser.seed };
+  const file: ServerFile = {
+    pid: process.pid,
+    version,
+    build: buildOf(),
+    url,
+    ca,
+    operatorSeed: operatorUser.seed,
+  };
   const serverFile = join(home, "server.json");
   writePrivately(serverFile, JSON.stringify(file));
   log({ url, pid: process.pid, version }, "server ready");
@@ -321,6 +328,12 @@ async function foundCloud(
   const cloud = store.cloud();
   if (cloud === null) throw new Error("the store holds no cloud");
   return cloud;
+}
+
+/** What tells this bundle from another: its time and size, as the command line reads them too. */
+function buildOf(): string {
+  const { mtimeMs, size } = statSync(fileURLToPath(import.meta.url));
+  return `${String(mtimeMs)}-${String(size)}`;
 }
 
 function newSeed(): string {

@@ -25,14 +25,17 @@ export async function collectFacts(): Promise<Facts> {
       totalMiB: Math.floor((disk.blocks * disk.bsize) / 1048576),
       freeMiB: Math.floor((disk.bavail * disk.bsize) / 1048576),
     },
-    nics: readdirSync("/sys/class/net")
+    // /sys shows the machine's own NICs even inside a container; this file is of the host's network stack.
+    nics: (readOrNull("/proc/net/dev") ?? "")
+      .split("\n")
+      .flatMap((line) => /^\s*([^:\s]+):/.exec(line)?.[1] ?? [])
       .filter((name) => name !== "lo")
       .map((name) => ({
         name,
         addresses: (addresses[name] ?? [])
           .filter(({ family }) => family === "IPv4")
           .map(({ address }) => address),
-        up: readOrNull(`/sys/class/net/${name}/operstate`)?.trim() === "up",
+        up: addresses[name] !== undefined,
       })),
     timeMs: Date.now(),
     kvm: kvm(flags),

@@ -142,8 +142,10 @@ function nameTable(file: string): (id: number) => string {
   let names = new Map<number, string>();
   return (id) => {
     if (!names.has(id)) {
-      const lines = (readOrNull(file) ?? "").split("\n").map((line) => line.split(":"));
-      names = new Map(lines.map(([name = "", , number = ""]) => [Number(number), name]));
+      const lines = (readOrNull(file) ?? "").split("\n").filter((line) => line.includes(":"));
+      names = new Map(
+        lines.map((line) => line.split(":")).map(([name = "", , number = ""]) => [Number(number), name]),
+      );
     }
     return names.get(id) ?? String(id);
   };

@@ -1,8 +1,7 @@
-import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";
 import { connectApi } from "../bus/nats.ts";
 import { duration } from "../output/text.ts";
-import { ensureServer, readServerFile } from "../server-process.ts";
+import { ensureServer, readServerFile, stopServer } from "../server-process.ts";
 import { print, remark, shared } from "./command.ts";
 
 /** `server start|stop|status`. Any command starts it; agents keep their documents true without it. */
@@ -25,12 +24,8 @@ export function addServer(program: Command): void {
         remark("no server runs");
         return;
       }
-      const client = await connectApi(file);
-      await client.call("stop", {});
-      await client.close();
-      const until = Date.now() + 15_000;
-      while (isAlive(file.pid) && Date.now() < until) await pause(50);
-      remark(isAlive(file.pid) ? `the server (pid ${String(file.pid)}) has not ended yet` : "server stopped");
+      const gone = await stopServer(await connectApi(file), file.pid);
+      remark(gone ? "server stopped" : `the server (pid ${String(file.pid)}) has not ended yet`);
     });
   server
     .command("status")
@@ -53,14 +48,4 @@ export function addServer(program: Command): void {
           `server ${answer.version}, pid ${String(answer.pid)}, ${file.url}, up ${duration((Date.now() - Date.parse(answer.startedAt)) / 1000)}, ${answer.cloudFile}`,
       );
     });
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ESRCH") return false;
-    throw error;
-  }
 }

@@ -273,6 +273,8 @@ export type ApiAnswer<M extends ApiMethod> = z.infer<(typeof apiMethods)[M]["ans
 export const serverFile = z.strictObject({
   pid: count,
   version: z.string(),
+  /** Of the bundle that runs: a command line that finds another one on disk starts the server anew. */
+  build: z.string(),
   /** `tls://address:port`. */
   url: z.string(),
   /** PEM of the CA. */

@@ -29,7 +29,13 @@ export async function enrolHost(options: {
   await pushAgent(session, runtime, onProgress);
   onProgress("making its keys");
   const { code, stdout, stderr } = await session.run(
-    [`${hostPaths.current}/node`, `${hostPaths.current}/agent.cjs`, "init"],
+    [
+      "env",
+      `LD_LIBRARY_PATH=${hostPaths.current}`,
+      `${hostPaths.current}/node`,
+      `${hostPaths.current}/agent.cjs`,
+      "init",
+    ],
     {
       asRoot: true,
       timeoutMs: 30_000,

@@ -8,7 +8,8 @@ const questions: readonly string[] = [
   "cat /proc/meminfo",
   "nproc",
   "df -PB1048576 /var/lib",
-  'for n in /sys/class/net/*; do echo "${n##*/} $(cat $n/operstate)"; done',
+  // /sys shows the machine's own NICs even inside a container; ip asks the host's network stack.
+  "ip -o link show",
   "ip -o -4 address show",
   "cat /proc/sys/kernel/random/boot_id",
   "date +%s%3N",
@@ -73,12 +74,12 @@ export function parseFacts(sections: readonly string[]): Facts {
     cores: number(cores.trim(), "nproc"),
     memoryMiB: Math.floor(number(/^MemTotal:\s+(\d+)/m.exec(memory)?.[1], "MemTotal") / 1024),
     disk: { totalMiB: number(df[1], "size of /var/lib"), freeMiB: number(df[3], "room in /var/lib") },
-    nics: links
-      .trim()
-      .split("\n")
-      .map((line) => line.split(" "))
-      .filter(([name]) => name !== "lo" && name !== undefined && name !== "")
-      .map(([name = "", state = ""]) => ({ name, addresses: ofLink(name), up: state === "up" })),
+    nics: links.split("\n").flatMap((line) => {
+      const [, name, state] = /^\d+: ([^:@]+)[@:].* state (\S+)/.exec(line) ?? [];
+      return name === undefined || name === "lo"
+        ? []
+        : [{ name, addresses: ofLink(name), up: state === "UP" }];
+    }),
     timeMs: number(time.trim(), "date"),
     kvm: { usable, why: usable ? (/(vmx|svm)/.exec(kvm)?.[1] ?? "by /dev/kvm") : "no /dev/kvm" },
   };

@@ -8,7 +8,7 @@ import { StackctlError, version } from "@stackctl/protocol";
 /** One file that is pushed, compressed once and kept by content. */
 export interface RuntimeFile {
   /** Its name in the release's folder. */
-  readonly name: "node" | "agent.cjs";
+  readonly name: "node" | "libatomic.so.1" | "agent.cjs";
   /** gzip of it, on this machine. */
   readonly archive: string;
   /** SHA-256 of the file itself, hex. */
@@ -37,8 +37,20 @@ export async function runtimeArchive(options: {
   mkdirSync(options.cacheDir, { recursive: true, mode: 0o700 });
   const agent = await compressed("agent.cjs", options.agentBundle, options.cacheDir);
   const node = await compressed("node", options.node, options.cacheDir);
+  const library = await compressed("libatomic.so.1", loadedLibrary("libatomic.so.1"), options.cacheDir);
   const mark = createHash("sha256").update(node.sha256).update(agent.sha256).digest("hex").slice(0, 8);
-  return { release: `${version}-${mark}`, files: [node, agent] };
+  return { release: `${version}-${mark}`, files: [node, library, agent] };
+}
+
+/** The path of a shared library that this very Node runs with; Node needs it, and bare Debian does not have it. */
+function loadedLibrary(name: string): string {
+  const { sharedObjects } = process.report.getReport() as { sharedObjects: string[] };
+  const path = sharedObjects.find((each) => each.endsWith(`/${name}`));
+  if (path === undefined)
+    throw new StackctlError("push_failed", `this Node runs without ${name}`, {
+      details: { remedy: "npm run build" },
+    });
+  return path;
 }
 
 async function compressed(name: RuntimeFile["name"], file: string, cacheDir: string): Promise<RuntimeFile> {

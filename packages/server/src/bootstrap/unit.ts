@@ -14,6 +14,8 @@ Wants=network.target
 StartLimitIntervalSec=0
 
 [Service]
+# Node's libatomic.so.1 is pushed with it; bare Debian has none.
+Environment=LD_LIBRARY_PATH=${hostPaths.current}
 ExecStart=${hostPaths.current}/node --max-semi-space-size=1 --max-old-space-size=256 ${hostPaths.current}/agent.cjs run
 Restart=always
 RestartSec=1
