@@ -1,11 +1,22 @@
 import {
   jetstream,
+  JetStreamApiCodes,
+  JetStreamApiError,
   jetstreamManager,
+  type ConsumerConfig,
   type ConsumerMessages,
   type JetStreamClient,
   type JetStreamManager,
+  type JsMsg,
+  type StreamConfig,
 } from "@nats-io/jetstream";
-import { connect, nkeyAuthenticator, type NatsConnection, type TlsOptions } from "@nats-io/transport-node";
+import {
+  connect,
+  errors,
+  nkeyAuthenticator,
+  type NatsConnection,
+  type TlsOptions,
+} from "@nats-io/transport-node";
 import {
   errorData,
   maxMessageBytes,
@@ -25,44 +36,95 @@ export interface BusOptions {
   readonly seed: string;
 }
 
-const day = 86_400 * 1e9;
-/** How long the server's own calls to JetStream may take. */
-const timeout = 10_000;
+/** How long one call to JetStream may take. */
+const callMs = 5000;
+/** How long what must not be lost is tried again while nats-server is away. */
+const persistMs = 30_000;
+/** nats-server says within a few milliseconds that nobody listens to a subject. */
+const offlineMs = 100;
+/** nats-server takes 512 KB at once; the rest is for the subject and the headers. */
+const maxReplyBytes = 500 * 1024;
 const eventsConsumer = "server";
+const seconds = 1e9;
+
+const documentStream = {
+  name: streams.documents,
+  subjects: [subjects.document("*", "*")],
+  // Only the newest of a service counts, also for a host that was away for many of them.
+  max_msgs_per_subject: 1,
+  discard: "old",
+  max_msg_size: maxMessageBytes,
+  storage: "file",
+  deny_delete: true,
+} as const;
+
+const eventStream = {
+  name: streams.events,
+  subjects: [subjects.result("*")],
+  max_msgs_per_subject: 5000,
+  // Half of what the account may store: however much agents say, documents still find room.
+  max_bytes: 512 * 1024 * 1024,
+  max_age: 7 * 86_400 * seconds,
+  discard: "old",
+  max_msg_size: maxMessageBytes,
+  storage: "file",
+} as const;
+
+/** One at a time: an event that comes again must not be overtaken, because its number would then be too low. */
+const eventConsumer = {
+  durable_name: eventsConsumer,
+  ack_policy: "explicit",
+  deliver_policy: "all",
+  ack_wait: 3 * seconds,
+  max_ack_pending: 1,
+} as const;
 
 /**
- * The server's connection. Streams and consumers are made again whenever the connection is, so that a lost store
+ * The server's connection. Streams and consumers are made sure of whenever the connection comes, so that a lost store
  * costs nothing but a second delivery of documents.
+ * @throws StackctlError `nats_start_failed` when nats-server does not let it in
  */
 export async function connectBus(options: BusOptions): Promise<Bus> {
-  const connection = await connect({
-    servers: [options.url],
-    name: "server",
-    // The client hands these on to node:tls; its type forgets `servername`, without which it would check an address.
-    tls: { ca: options.ca, servername: natsTlsName } as TlsOptions,
-    authenticator: nkeyAuthenticator(new TextEncoder().encode(options.seed)),
-    inboxPrefix: subjects.serverInbox,
-    reconnect: true,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 100,
-    reconnectJitter: 50,
-    reconnectJitterTLS: 50,
-    pingInterval: 5000,
-    maxPingOut: 2,
-    timeout: 5000,
-  });
-  const manager = await jetstreamManager(connection, { timeout });
-  const client = jetstream(connection, { timeout });
-  const bus = new NatsBus(connection, manager, client);
-  await bus.prepare();
-  return bus;
+  let connection: NatsConnection | null = null;
+  try {
+    connection = await connect({
+      servers: [options.url],
+      name: "server",
+      // The client hands these on to node:tls; its type forgets `servername`, without which it would check an address.
+      tls: { ca: options.ca, servername: natsTlsName } as TlsOptions,
+      authenticator: nkeyAuthenticator(new TextEncoder().encode(options.seed)),
+      inboxPrefix: subjects.serverInbox,
+      reconnect: true,
+      maxReconnectAttempts: -1,
+      // A machine under load may be too slow to authenticate in time, twice even; that must not end the connection for good.
+      ignoreAuthErrorAbort: true,
+      reconnectTimeWait: 250,
+      reconnectJitter: 100,
+      reconnectJitterTLS: 100,
+      pingInterval: 5000,
+      maxPingOut: 2,
+      timeout: callMs,
+    });
+    const manager = await jetstreamManager(connection, { timeout: callMs });
+    const bus = new NatsBus(connection, manager, jetstream(connection, { timeout: callMs }));
+    await bus.prepare();
+    return bus;
+  } catch (cause) {
+    await connection?.close();
+    throw new StackctlError("nats_start_failed", `nats-server at ${options.url} does not serve the server`, {
+      details: { found: textOf(cause), remedy: "look at nats/nats.log in the server's home" },
+      cause,
+    });
+  }
 }
 
 class NatsBus implements Bus {
   readonly #connection: NatsConnection;
   readonly #manager: JetStreamManager;
   readonly #client: JetStreamClient;
+  /** Who has a consumer; it is made again when the store was lost. */
   readonly #hosts = new Set<string>();
+  readonly #listeners: ((up: boolean) => void)[] = [];
   #messages: ConsumerMessages | null = null;
   #closed = false;
 
@@ -73,75 +135,50 @@ class NatsBus implements Bus {
     void this.#follow();
   }
 
-  /** Makes the streams as they have to be. */
+  /** Makes the streams and the server's consumer as they have to be. */
   async prepare(): Promise<void> {
-    await this.#stream({
-      name: streams.documents,
-      subjects: [subjects.document("*", "*")],
-      max_msgs_per_subject: 1,
-      discard: "old",
-      max_msg_size: maxMessageBytes,
-      deny_delete: true,
-    });
-    await this.#stream({
-      name: streams.events,
-      subjects: [subjects.result("*")],
-      max_msgs_per_subject: 5000,
-      max_age: 7 * day,
-      discard: "old",
-      max_msg_size: maxMessageBytes,
-    });
-    await this.#manager.consumers.add(streams.events, {
-      durable_name: eventsConsumer,
-      ack_policy: "explicit",
-      deliver_policy: "all",
-      ack_wait: 30 * 1e9,
-      max_ack_pending: 1,
-    });
+    for (const stream of [documentStream, eventStream]) await this.#ensureStream(stream);
+    await this.#ensureConsumer(streams.events, eventConsumer);
   }
 
   async publishDocument(host: string, service: string, bytes: Uint8Array): Promise<void> {
-    await this.#client.publish(subjects.document(host, service), bytes, { timeout });
+    await this.#persist(`the document of ${service} for ${host} is not stored`, () =>
+      this.#client.publish(subjects.document(host, service), bytes, { timeout: callMs }),
+    );
   }
 
   async request(host: string, bytes: Uint8Array): Promise<"delivered" | "offline"> {
-    const reply = `${subjects.serverInbox}.${crypto.randomUUID()}`;
-    return new Promise((resolve) => {
-      // A subject that nobody listens to is answered by nats-server at once with an empty 503.
-      const subscription = this.#connection.subscribe(reply, {
-        max: 1,
-        callback: (_error, message) => {
-          if (message.headers?.code !== 503) return;
-          clearTimeout(timer);
-          resolve("offline");
-        },
+    try {
+      await this.#connection.request(subjects.request(host), bytes, { timeout: offlineMs });
+    } catch (error) {
+      if (error instanceof errors.TimeoutError) return "delivered";
+      if (error instanceof errors.RequestError && error.isNoResponders()) return "offline";
+      throw new StackctlError("nats_unavailable", `the request for ${host} was not sent: ${textOf(error)}`, {
+        retryable: true,
+        details: { host },
+        cause: error,
       });
-      const timer = setTimeout(() => {
-        subscription.unsubscribe();
-        resolve("delivered");
-      }, 100);
-      this.#connection.publish(subjects.request(host), bytes, { reply });
-    });
+    }
+    // Agents may not answer here, and do not; whatever did, somebody listens.
+    return "delivered";
   }
 
   async ensureConsumer(host: string, fresh: boolean): Promise<void> {
     this.#hosts.add(host);
-    if (fresh) await this.#forget(() => this.#manager.consumers.delete(streams.documents, host));
-    await this.#manager.consumers.add(streams.documents, {
-      durable_name: host,
-      filter_subject: subjects.document(host, "*"),
-      ack_policy: "explicit",
-      deliver_policy: "last_per_subject",
-      ack_wait: 30 * 1e9,
-      max_ack_pending: 64,
-      max_waiting: 4,
+    let anew = fresh;
+    await this.#persist(`the consumer of ${host} is not made`, async () => {
+      if (anew) await absent(this.#manager.consumers.delete(streams.documents, host));
+      anew = false;
+      await this.#ensureConsumer(streams.documents, documentConsumer(host));
     });
   }
 
   async removeHost(host: string): Promise<void> {
     this.#hosts.delete(host);
-    await this.#forget(() => this.#manager.consumers.delete(streams.documents, host));
-    await this.#manager.streams.purge(streams.documents, { filter: subjects.document(host, "*") });
+    await this.#persist(`${host} is not removed from the streams`, async () => {
+      await absent(this.#manager.consumers.delete(streams.documents, host));
+      await this.#manager.streams.purge(streams.documents, { filter: subjects.document(host, "*") });
+    });
   }
 
   onResult(handler: (host: string, bytes: Uint8Array) => Promise<void>): Promise<void> {
@@ -158,32 +195,21 @@ class NatsBus implements Bus {
   }
 
   onCall(handler: (method: string, bytes: Uint8Array) => Promise<Uint8Array>): void {
-    const limit = 500 * 1024;
+    const prefix = subjects.api("");
     this.#connection.subscribe(subjects.api("*"), {
       callback: (error, message) => {
         if (error !== null || message.reply === undefined) return;
-        void handler(message.subject.slice(subjects.api("").length), message.data).then((answer) => {
-          const tooLong = new StackctlError(
-            "bug",
-            `the answer has ${String(answer.byteLength)} bytes, ${String(limit)} are allowed`,
-          );
-          message.respond(
-            answer.byteLength > limit
-              ? Buffer.from(JSON.stringify({ ok: false, error: errorData(tooLong) }))
-              : answer,
-          );
-        });
+        const method = message.subject.slice(prefix.length);
+        void (async () => {
+          const answer = await handler(method, message.data).catch((cause: unknown) => failure(cause));
+          if (!this.#connection.isClosed()) message.respond(sendable(method, answer));
+        })();
       },
     });
   }
 
   onConnection(handler: (up: boolean) => void): void {
-    void (async () => {
-      for await (const status of this.#connection.status()) {
-        if (status.type === "reconnect") handler(true);
-        if (status.type === "disconnect") handler(false);
-      }
-    })();
+    this.#listeners.push(handler);
   }
 
   async close(): Promise<void> {
@@ -192,80 +218,171 @@ class NatsBus implements Bus {
     await this.#connection.close();
   }
 
-  async #stream(config: Parameters<JetStreamManager["streams"]["add"]>[0] & { name: string }): Promise<void> {
-    const known = await this.#forget(() => this.#manager.streams.info(config.name));
+  async #ensureStream(config: Partial<StreamConfig> & { readonly name: string }): Promise<void> {
+    const known = await absent(this.#manager.streams.info(config.name));
     if (known === null) await this.#manager.streams.add(config);
     else await this.#manager.streams.update(config.name, config);
   }
 
-  /** After a reconnect the store may be another one: everything is made sure of again. */
+  async #ensureConsumer(
+    stream: string,
+    config: Partial<ConsumerConfig> & { readonly durable_name: string },
+  ): Promise<void> {
+    const known = await absent(this.#manager.consumers.info(stream, config.durable_name));
+    if (known === null) await this.#manager.consumers.add(stream, config);
+    else await this.#manager.consumers.update(stream, config.durable_name, config);
+  }
+
+  /** After a reconnect the store may be another one: everything is made sure of again, then the listeners hear of it. */
   async #follow(): Promise<void> {
     for await (const status of this.#connection.status()) {
+      if (status.type === "disconnect") this.#tell(false);
       if (status.type !== "reconnect") continue;
-      await this.#repeat(async () => {
-        await this.prepare();
-        for (const host of this.#hosts) await this.ensureConsumer(host, false);
-      });
+      while (!this.#isClosed()) {
+        try {
+          await this.prepare();
+          for (const host of this.#hosts)
+            await this.#ensureConsumer(streams.documents, documentConsumer(host));
+          // What was asked of the former process is not answered by this one.
+          this.#messages?.stop();
+          this.#tell(true);
+          break;
+        } catch {
+          // nats-server went away again or is not ready; what is still missing is made in the next round.
+          await pause(250);
+        }
+      }
     }
+  }
+
+  #tell(up: boolean): void {
+    for (const listener of this.#listeners) listener(up);
   }
 
   async #consume(handler: (host: string, bytes: Uint8Array) => Promise<void>): Promise<void> {
     while (!this.#isClosed()) {
-      await this.#repeat(async () => {
+      try {
         const consumer = await this.#client.consumers.get(streams.events, eventsConsumer);
-        this.#messages = await consumer.consume({ max_messages: 50, expires: 30_000, idle_heartbeat: 1000 });
-        let missed = 0;
-        const messages = this.#messages;
-        void (async () => {
-          // A consumer that was made anew on the other side is not found by this one: begin again.
-          for await (const status of messages.status()) {
-            if (status.type === "heartbeats_missed" && ++missed >= 2) messages.stop();
-            if (
-              status.type === "consumer_not_found" ||
-              status.type === "consumer_deleted" ||
-              status.type === "stream_not_found"
-            )
-              messages.stop();
-          }
-        })();
-        for await (const message of messages) {
-          await handler(hostOf(message.subject), message.data);
-          message.ack();
-        }
-      });
+        const messages = await consumer.consume({
+          max_messages: 50,
+          expires: 30_000,
+          idle_heartbeat: 1000,
+        });
+        this.#messages = messages;
+        void stopWhenLost(messages);
+        for await (const message of messages) await this.#handOver(message, handler);
+      } catch {
+        // nats-server is away or has not its streams yet; both end.
+        if (!this.#isClosed()) await pause(250);
+      }
     }
   }
 
-  /** Repeats what only a missing nats-server can make fail, until it is there or this is closed. */
-  async #repeat(work: () => Promise<void>): Promise<void> {
+  async #handOver(
+    message: JsMsg,
+    handler: (host: string, bytes: Uint8Array) => Promise<void>,
+  ): Promise<void> {
+    try {
+      await handler(hostOf(message.subject), message.data);
+      message.ack();
+    } catch {
+      // The handler says itself what is wrong; the event comes again, and those after it wait.
+      message.nak(1000);
+    }
+  }
+
+  /**
+   * Repeats what may be done twice while nats-server is away, has another store or is only slow.
+   * @throws StackctlError `nats_unavailable` after {@link persistMs}
+   */
+  async #persist(failed: string, work: () => Promise<unknown>): Promise<void> {
+    const until = Date.now() + persistMs;
     for (;;) {
       try {
         await work();
         return;
-      } catch (error) {
-        if (this.#isClosed()) return;
-        if (!this.#connection.isClosed() && error instanceof Error)
-          await new Promise((resolve) => setTimeout(resolve, 200));
-        else throw error;
+      } catch (cause) {
+        if (this.#isClosed() || Date.now() > until) {
+          throw new StackctlError("nats_unavailable", `${failed}: ${textOf(cause)}`, {
+            retryable: true,
+            details: { remedy: "look at nats/nats.log in the server's home" },
+            cause,
+          });
+        }
+        await pause(250);
       }
     }
   }
 
   #isClosed(): boolean {
-    return this.#closed;
+    return this.#closed || this.#connection.isClosed();
   }
+}
 
-  /** Null instead of the error that says there is no such thing. */
-  async #forget<T>(work: () => Promise<T>): Promise<T | null> {
-    try {
-      return await work();
-    } catch (error) {
-      if (error instanceof Error && /not found/.test(error.message)) return null;
-      throw error;
-    }
+/** An agent's documents: each again until it is acknowledged, after a while also when the agent was killed over it. */
+function documentConsumer(host: string): Partial<ConsumerConfig> & { readonly durable_name: string } {
+  return {
+    durable_name: host,
+    filter_subject: subjects.document(host, "*"),
+    ack_policy: "explicit",
+    deliver_policy: "last_per_subject",
+    ack_wait: 30 * seconds,
+    // At least the number of services of a host: a document that is not acknowledged must not hold up the others.
+    max_ack_pending: 64,
+    max_waiting: 4,
+  };
+}
+
+/** Ends a consumption whose other side is gone; the client alone would wait for it for ever. */
+async function stopWhenLost(messages: ConsumerMessages): Promise<void> {
+  let missed = 0;
+  for await (const status of messages.status()) {
+    if (status.type === "heartbeats_missed") missed += 1;
+    if (
+      missed >= 2 ||
+      status.type === "consumer_not_found" ||
+      status.type === "consumer_deleted" ||
+      status.type === "stream_not_found"
+    )
+      messages.stop();
+  }
+}
+
+/** A reply that NATS carries: too long a one becomes an error, an empty one would end the caller's reply stream. */
+function sendable(method: string, answer: Uint8Array): Uint8Array {
+  const size = answer.byteLength;
+  if (size > 0 && size <= maxReplyBytes) return answer;
+  return failure(
+    new Error(`the answer of ${method} has ${String(size)} bytes, 1 to ${String(maxReplyBytes)} can be sent`),
+  );
+}
+
+function failure(cause: unknown): Uint8Array {
+  return Buffer.from(JSON.stringify({ ok: false, error: errorData(cause) }));
+}
+
+/** Null instead of the error that says there is no such stream or consumer. */
+async function absent<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (
+      error instanceof JetStreamApiError &&
+      (error.code === JetStreamApiCodes.ConsumerNotFound || error.code === JetStreamApiCodes.StreamNotFound)
+    )
+      return null;
+    throw error;
   }
 }
 
 function hostOf(subject: string): string {
   return subject.split(".")[1] ?? "";
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

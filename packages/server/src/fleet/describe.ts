@@ -16,8 +16,16 @@ export function describeChange(change: Change): string {
   return `${field} ${show(from)} -> ${show(to)}`;
 }
 
-/** The lines of history that one agent's event stands for. */
-export function eventLines(host: string, at: string, event: AgentEvent): NewEvent[] {
+/**
+ * The lines of history that one agent's event stands for.
+ * @param origins where the document's resources come from, by id, such as `cloud.yaml:24`
+ */
+export function eventLines(
+  host: string,
+  at: string,
+  event: AgentEvent,
+  origins: Readonly<Record<string, string>>,
+): NewEvent[] {
   const line = (type: string, text: string, more: Partial<NewEvent> = {}): NewEvent => ({
     at,
     host,
@@ -37,7 +45,17 @@ export function eventLines(host: string, at: string, event: AgentEvent): NewEven
         .map((resource) =>
           line(
             `resource.${resource.outcome}`,
-            [resource.changes.map(describeChange).join("; "), resource.why ?? "", event.cause.text]
+            [
+              resource.changes.map(describeChange).join("; "),
+              resource.why ?? "",
+              [
+                event.cause.run === undefined ? "" : `run ${String(event.cause.run)}`,
+                origins[resource.id] ?? "",
+                event.cause.text,
+              ]
+                .filter((part) => part !== "")
+                .join(", "),
+            ]
               .filter((part) => part !== "")
               .join("; "),
             { service: event.service, resource: resource.id, run: event.cause.run ?? null },
@@ -56,7 +74,18 @@ export function eventLines(host: string, at: string, event: AgentEvent): NewEven
     case "repair.failed":
       return [line(event.type, event.why, { service: event.service, resource: event.id })];
     case "host.rebooting":
-      return [line(event.type, event.cause.text, { service: event.service, run: event.cause.run ?? null })];
+      return [
+        line(
+          event.type,
+          [event.cause.run === undefined ? "" : `run ${String(event.cause.run)}`, event.cause.text]
+            .filter((part) => part !== "")
+            .join(", "),
+          {
+            service: event.service,
+            run: event.cause.run ?? null,
+          },
+        ),
+      ];
     case "request.answered":
       return [];
   }

@@ -66,7 +66,8 @@ export class Intake {
             resources: event.resources,
           }
         : null;
-    const lines = eventLines(host, at, event);
+    const issued = event.type === "document.applied" ? this.#store.document(host, event.service) : null;
+    const lines = eventLines(host, at, event, issued?.body.origins ?? {});
     this.#store.takeIn({ host, incarnation: agent.incarnation, n: header.n }, lines, applied);
     if (event.type === "request.answered") this.#listeners.onAnswer(host, event);
     if (event.type === "host.rebooting") this.#fleet.rebooting(host);

@@ -1,8 +1,15 @@
-import { hostNamePattern, streams, subjects } from "@stackctl/protocol";
+import { hostNamePattern, maxMessageBytes, streams, subjects } from "@stackctl/protocol";
+
+/** An agent's user: who may connect as which host. */
+export interface NatsAgent {
+  readonly host: string;
+  /** Public key, `U...`. */
+  readonly nkey: string;
+}
 
 /** What nats-server is told. */
 export interface NatsSettings {
-  /** Address that it listens on. */
+  /** Address of this machine that it listens on. */
   readonly address: string;
   readonly port: number;
   readonly storeDir: string;
@@ -12,19 +19,20 @@ export interface NatsSettings {
   /** Public keys of the users. */
   readonly serverNkey: string;
   readonly operatorNkey: string;
-  readonly agents: readonly { readonly host: string; readonly nkey: string }[];
+  readonly agents: readonly NatsAgent[];
 }
 
 const nkeyPattern = /^U[A-Z2-7]{55}$/;
 
 /**
- * nats-server's configuration: the server's account with the streams, one account for each agent that reaches them
+ * nats-server's whole configuration: the server's account with the streams, one account for each agent that reaches them
  * by service imports only, and one for the command line. With an account of its own an agent cannot make a
- * reply land with another one (tried on 2.15.1: 0 of 140 combinations).
- * @throws Error for a host name or key that would open more than itself, such as `*` or a dotted name
+ * reply land with another one. Pure; nothing is written into it that was not checked here.
+ * @throws Error for a host name, key or address that would open more than itself, such as `*` or a dotted name
  */
 export function renderNatsConfig(settings: NatsSettings): string {
-  for (const { host, nkey } of settings.agents) {
+  const { agents, address, port } = settings;
+  for (const { host, nkey } of agents) {
     if (!hostNamePattern.test(host))
       throw new Error(`${JSON.stringify(host)} may not be written into permissions`);
     if (!nkeyPattern.test(nkey)) throw new Error(`the key of ${host} is no NATS user key`);
@@ -32,14 +40,24 @@ export function renderNatsConfig(settings: NatsSettings): string {
   for (const nkey of [settings.serverNkey, settings.operatorNkey]) {
     if (!nkeyPattern.test(nkey)) throw new Error("a user's key is no NATS user key");
   }
-  const names = settings.agents.map(({ host }) => host);
-  if (new Set(names).size !== names.length) throw new Error("two agents have the same name");
-  const text = JSON.stringify;
-  const accounts = names.map(accountOf).join(", ");
+  assertDifferent(
+    agents.map(({ host }) => host),
+    "two agents have the same name",
+  );
+  // The same key twice would be one user with the rights of whichever nats-server takes.
+  assertDifferent(
+    [settings.serverNkey, settings.operatorNkey, ...agents.map(({ nkey }) => nkey)],
+    "two users have the same key",
+  );
+  if (!/^[0-9A-Fa-f.:]+$/.test(address)) throw new Error(`${JSON.stringify(address)} is no address`);
+  if (!Number.isInteger(port) || port < 1 || port > 65535)
+    throw new Error(`${String(port)} is no port to listen on`);
+  const listen = address.includes(":") ? `[${address}]:${String(port)}` : `${address}:${String(port)}`;
   // An export that names nobody would be one to everybody.
-  const forAgents = names.length === 0 ? "accounts: [OPS]" : `accounts: [${accounts}]`;
+  const toAgents = `accounts: [${agents.length === 0 ? "OPS" : agents.map(({ host }) => accountOf(host)).join(", ")}]`;
+  // Neither monitoring nor cluster, leafnodes, MQTT or websockets: nothing else listens.
   return `# Written by stackctl; changes are overwritten.
-listen: ${text(`${settings.address}:${String(settings.port)}`)}
+listen: ${text(listen)}
 server_name: "stackctl"
 log_file: ${text(settings.logFile)}
 logfile_size_limit: 10MB
@@ -59,14 +77,15 @@ accounts {
     jetstream: enabled
     users: [ { nkey: ${text(settings.serverNkey)}, connection_types: ["STANDARD"] } ]
     exports: [
-      { service: "$JS.API.CONSUMER.MSG.NEXT.${streams.documents}.*", response_type: stream, ${forAgents} }
-      { service: "$JS.ACK.${streams.documents}.>", ${forAgents} }
-      { service: "evt.*.*", ${forAgents} }
-      { stream: "req.*", ${forAgents} }
+      { service: ${text(nextDocument("*"))}, response_type: stream, ${toAgents} }
+      { service: ${text(`$JS.ACK.${streams.documents}.>`)}, ${toAgents} }
+      { service: ${text(subjects.result("*"))}, ${toAgents} }
+      { service: ${text(subjects.status("*"))}, ${toAgents} }
+      { stream: ${text(subjects.request("*"))}, ${toAgents} }
       { service: ${text(subjects.api("*"))}, response_type: stream, accounts: [OPS] }
     ]
   }
-${settings.agents.map(agentAccount).join("\n")}
+${agents.map(agentAccount).join("\n")}
   OPS {
     users: [ { nkey: ${text(settings.operatorNkey)}, connection_types: ["STANDARD"], permissions: {
       publish: { allow: [${text(subjects.api("*"))}] }, subscribe: { allow: [${text(`${subjects.operatorInbox}.>`)}] } } } ]
@@ -76,22 +95,40 @@ ${settings.agents.map(agentAccount).join("\n")}
 `;
 }
 
+/** JSON's strings are strings of nats-server's configuration too. */
+function text(value: string): string {
+  return JSON.stringify(value);
+}
+
 function accountOf(host: string): string {
   return `"AG_${host}"`;
 }
 
-function agentAccount({ host, nkey }: { readonly host: string; readonly nkey: string }): string {
-  const text = JSON.stringify;
-  const next = `$JS.API.CONSUMER.MSG.NEXT.${streams.documents}.${host}`;
-  const acks = `$JS.ACK.${streams.documents}.${host}.>`;
-  const services = [next, acks, subjects.result(host), subjects.status(host)];
+/** The subject on which an agent pulls its documents. */
+function nextDocument(host: string): string {
+  return `$JS.API.CONSUMER.MSG.NEXT.${streams.documents}.${host}`;
+}
+
+function agentAccount({ host, nkey }: NatsAgent): string {
+  const services = [
+    nextDocument(host),
+    `$JS.ACK.${streams.documents}.${host}.>`,
+    subjects.result(host),
+    subjects.status(host),
+  ];
+  // One hostile agent must not use up the connections of all; a few are left for those that died unnoticed.
   return `  ${accountOf(host)} {
+    limits: { max_connections: 8, max_subscriptions: 32, max_payload: ${String(maxMessageBytes + 1024)} }
     users: [ { nkey: ${text(nkey)}, connection_types: ["STANDARD"], permissions: {
-      publish: { allow: [${services.map((subject) => text(subject)).join(", ")}] }
+      publish: { allow: [${services.map(text).join(", ")}] }
       subscribe: { allow: [${text(subjects.request(host))}, ${text(`${subjects.agentInbox(host)}.>`)}] } } } ]
     imports: [
 ${services.map((subject) => `      { service: { account: CTRL, subject: ${text(subject)} } }`).join("\n")}
       { stream: { account: CTRL, subject: ${text(subjects.request(host))} } }
     ]
   }`;
+}
+
+function assertDifferent(values: readonly string[], otherwise: string): void {
+  if (new Set(values).size !== values.length) throw new Error(otherwise);
 }

@@ -1,42 +1,63 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  statSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { StackctlError } from "@stackctl/protocol";
 import { writePrivately } from "../write-privately.ts";
-import { renderNatsConfig } from "./config.ts";
+import { renderNatsConfig, type NatsAgent } from "./config.ts";
 
 const execute = promisify(execFile);
+
+/** How long nats-server may take to answer after its start, and to take in a configuration. */
+const readyMs = 10_000;
+/** Pause before another start when the last one ended at once; otherwise it is started again without one. */
+const backoffMs = 1000;
 
 export interface NatsOptions {
   /** Path of the nats-server binary. */
   readonly binary: string;
   /** Folder for its configuration, keys, streams and log; made 0700. */
   readonly home: string;
+  /** Address of this machine that agents reach it by. */
   readonly address: string;
   readonly port: number;
   /** PEM. */
   readonly certificate: string;
   readonly key: string;
+  /** Public keys of the users. */
   readonly serverNkey: string;
   readonly operatorNkey: string;
-  readonly agents: readonly { readonly host: string; readonly nkey: string }[];
+  readonly agents: readonly NatsAgent[];
   readonly log: (fields: Record<string, unknown>, message: string) => void;
 }
 
-/** nats-server under supervision: it is started again when it ends, and ends when the server does, however that is. */
+/** nats-server under supervision: it is started again when it ends, and ends when this process does, however that is. */
 export interface NatsProcess {
-  /** Lets exactly these agents in. Others stay connected. */
-  readonly reload: (agents: NatsOptions["agents"]) => Promise<void>;
+  /**
+   * Lets exactly these agents in, each with all its channels, when it returns. Others stay connected; who is left out is
+   * cut off. Calls are done one after the other; a failed one leaves what was before.
+   * @throws StackctlError `nats_start_failed` when nats-server does not take it; Error when a name may not be written
+   */
+  readonly reload: (agents: readonly NatsAgent[]) => Promise<void>;
   readonly stop: () => Promise<void>;
+  /** Null while it is being started again. */
   readonly pid: () => number | null;
 }
 
 /**
  * Starts nats-server and returns once it answers.
- * @throws StackctlError `address_not_local`, `nats_start_failed`
+ * @throws StackctlError `address_not_local`; `nats_start_failed` when the port is taken, it refuses its configuration or does not answer
  */
 export async function startNats(options: NatsOptions): Promise<NatsProcess> {
   const { home, binary, address, port, log } = options;
@@ -54,96 +75,115 @@ export async function startNats(options: NatsOptions): Promise<NatsProcess> {
   writePrivately(files.keyFile, options.key);
 
   /** Writes a configuration that nats-server itself has found good; a bad one never replaces a running one. */
-  const configure = async (agents: NatsOptions["agents"]): Promise<void> => {
+  const configure = async (agents: readonly NatsAgent[]): Promise<void> => {
     const candidate = `${configFile}.candidate`;
-    const text = renderNatsConfig({ ...options, ...files, agents });
-    writePrivately(candidate, text);
+    writePrivately(candidate, renderNatsConfig({ ...options, ...files, agents }));
     try {
-      await execute(binary, ["-t", "-c", candidate], { timeout: 10_000 });
+      await execute(binary, ["-t", "-c", candidate], { timeout: readyMs });
     } catch (cause) {
       throw new StackctlError("nats_start_failed", "nats-server refuses its configuration", {
-        details: { found: tail(cause) },
+        details: { found: lastLines(String((cause as { stderr?: unknown }).stderr)) },
         cause,
       });
     }
-    writePrivately(configFile, text);
+    renameSync(candidate, configFile);
   };
   await configure(options.agents);
-  if (await answers(address, port)) {
+  // One that a killed server left behind is ending now.
+  if (!(await holds(1000, async () => !(await answers(address, port))))) {
     throw new StackctlError("nats_start_failed", `${address}:${String(port)} is in use by another process`, {
       details: {
         expected: "a free port for nats-server",
-        remedy: `end what listens there (ss -ltnp 'sport = ${String(port)}'), or set server.port in cloud.yaml`,
+        remedy: `end what listens there (ss -ltnp 'sport = :${String(port)}'), or set server.port in cloud.yaml`,
       },
     });
   }
 
   let child: ChildProcess | null = null;
+  let timer: NodeJS.Timeout | null = null;
   let stopping = false;
   let starts = 0;
+  const running = (): ChildProcess | null => child;
   const start = (): void => {
+    timer = null;
     starts += 1;
     const begun = Date.now();
-    // With the parent-death signal it never outlives a killed server, so the next one finds its port free.
+    const crashes = openSync(logFile, "a", 0o600);
+    // With the parent-death signal (setpriv(1), util-linux) it never outlives a killed server, so the next one finds its
+    // port free. It is told nothing by the environment, and what it says when it crashes ends in its log.
     const started = spawn("setpriv", ["--pdeathsig", "KILL", "--", binary, "-c", configFile], {
-      stdio: "ignore",
+      stdio: ["ignore", "ignore", crashes],
+      env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" },
     });
+    closeSync(crashes);
     child = started;
-    started.once("error", (error) => {
-      log({ err: error }, "nats-server was not started");
-    });
-    started.once("exit", (code, signal) => {
+    const ended = (why: Record<string, unknown>): void => {
+      if (child !== started) return;
       child = null;
       if (stopping) return;
-      log({ code, signal, starts }, "nats-server ended and is started again");
-      setTimeout(start, Date.now() - begun < 1000 ? 1000 : 50);
+      log({ ...why, starts }, "nats-server ended and is started again");
+      timer = setTimeout(start, Date.now() - begun < backoffMs ? backoffMs : 0);
+    };
+    started.once("error", (err) => {
+      ended({ err });
+    });
+    started.once("exit", (code, signal) => {
+      ended({ code, signal });
     });
   };
-  start();
-  const until = Date.now() + 10_000;
-  while (!(await answers(address, port))) {
-    if (Date.now() > until || starts > 3) {
-      stopping = true;
-      (child as ChildProcess | null)?.kill("SIGKILL");
-      throw new StackctlError(
-        "nats_start_failed",
-        `nats-server does not answer at ${address}:${String(port)}`,
-        {
-          details: { found: lastLines(logFile), remedy: `look at ${logFile}` },
-        },
-      );
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  log({ address, port, pid: (child as ChildProcess | null)?.pid }, "nats-server ready");
+  const stop = async (): Promise<void> => {
+    stopping = true;
+    if (timer !== null) clearTimeout(timer);
+    const last = running();
+    if (last === null) return;
+    last.kill("SIGTERM");
+    const kill = setTimeout(() => last.kill("SIGKILL"), 5000);
+    await holds(readyMs, () => running() === null);
+    clearTimeout(kill);
+  };
 
-  return {
-    pid: () => child?.pid ?? null,
-    reload: async (agents) => {
-      await configure(agents);
-      // The service imports of a new account stay dead until a second reload of the same file (2.10.27 and 2.15.1).
-      for (let round = 0; round < 2; round++) {
-        const before = reloads(logFile);
-        child?.kill("SIGHUP");
-        const deadline = Date.now() + 3000;
-        while (child !== null && reloads(logFile) === before && Date.now() < deadline)
-          await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    },
-    stop: async () => {
-      stopping = true;
-      const running = child;
-      if (running === null) return;
-      const ended = new Promise<void>((resolve) => {
-        running.once("exit", () => {
-          resolve();
-        });
+  start();
+  if (!(await holds(readyMs, async () => starts > 3 || (await answers(address, port)))) || starts > 3) {
+    await stop();
+    throw new StackctlError(
+      "nats_start_failed",
+      `nats-server does not answer at ${address}:${String(port)}`,
+      { details: { found: lastLines(readFrom(logFile, 0)), remedy: `look at ${logFile}` } },
+    );
+  }
+  log({ address, port, pid: running()?.pid }, "nats-server ready");
+
+  const reload = async (agents: readonly NatsAgent[]): Promise<void> => {
+    await configure(agents);
+    // The service imports of a new account stay dead until a second reload of the same file (2.10.27 and 2.15.1).
+    for (let round = 0; round < 2; round++) {
+      const signalled = running();
+      if (signalled === null) break; // it is started with the new file
+      const from = existsSync(logFile) ? statSync(logFile).size : 0;
+      signalled.kill("SIGHUP");
+      let said = "";
+      const taken = await holds(readyMs, () => {
+        said = readFrom(logFile, from);
+        return /Reloaded server configuration|Failed to reload/.test(said) || running() !== signalled;
       });
-      running.kill("SIGTERM");
-      const timer = setTimeout(() => running.kill("SIGKILL"), 5000);
-      await ended;
-      clearTimeout(timer);
+      if (!taken || said.includes("Failed to reload")) {
+        throw new StackctlError("nats_start_failed", "nats-server did not take its new configuration", {
+          details: { found: lastLines(said), remedy: `look at ${logFile}` },
+        });
+      }
+    }
+    await holds(readyMs, () => answers(address, port));
+  };
+  let reloading: Promise<unknown> = Promise.resolve();
+  return {
+    pid: () => running()?.pid ?? null,
+    reload: (agents) => {
+      const mine = reloading.then(() => reload(agents));
+      // Who waits for the next one is not to hear of this one's failure.
+      reloading = mine.catch(() => undefined);
+      return mine;
     },
+    stop,
   };
 }
 
@@ -162,20 +202,32 @@ function assertLocal(address: string): void {
   });
 }
 
-/** How often nats-server says in its log that it took a configuration in. */
-function reloads(logFile: string): number {
-  return existsSync(logFile)
-    ? readFileSync(logFile, "utf8").split("Reloaded server configuration").length
-    : 0;
+/** Waits until the condition holds. @returns false when it did not within `timeoutMs` */
+async function holds(timeoutMs: number, condition: () => boolean | Promise<boolean>): Promise<boolean> {
+  const until = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > until) return false;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return true;
 }
 
-function lastLines(file: string): string {
-  return existsSync(file) ? readFileSync(file, "utf8").trim().split("\n").slice(-3).join("\n") : "no log";
+/** The log from a position on; from its beginning when it was begun anew meanwhile. */
+function readFrom(file: string, position: number): string {
+  if (!existsSync(file)) return "";
+  const descriptor = openSync(file, "r");
+  try {
+    const { size } = fstatSync(descriptor);
+    const from = size < position ? 0 : position;
+    const bytes = Buffer.alloc(size - from);
+    return bytes.toString("utf8", 0, readSync(descriptor, bytes, 0, bytes.length, from));
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
-function tail(error: unknown): string {
-  const stderr = error instanceof Error && "stderr" in error ? String(error.stderr) : String(error);
-  return stderr.trim().split("\n").slice(-3).join("\n");
+function lastLines(said: string): string {
+  return said.trim().split("\n").slice(-3).join("\n");
 }
 
 function answers(host: string, port: number): Promise<boolean> {

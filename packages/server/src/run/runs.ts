@@ -333,12 +333,7 @@ export class Runs {
     }
     const row = mine
       ? issued
-      : await publisher.issue(
-          agent,
-          document,
-          { ...active.row.cause, run: active.row.id, text: this.#causeText(active, document) },
-          active.row.id,
-        );
+      : await publisher.issue(agent, document, { ...active.row.cause, run: active.row.id }, active.row.id);
     // After a kill between the decision and the publication the document may never have left.
     if (mine && store.applied(host.name, document.service)?.seq !== row.seq)
       await publisher.publish(agent, row);
@@ -394,13 +389,6 @@ export class Runs {
         const timer = setTimeout(done, 5000);
       });
     }
-  }
-
-  #causeText(active: Active, document: CompiledDocument): string {
-    const lines = [...new Set(Object.values(document.origins))];
-    return [`run ${String(active.row.id)}`, lines.slice(0, 2).join(" "), active.row.cause.text]
-      .filter((part) => part !== "")
-      .join(", ");
   }
 
   #begin(active: Active, host: string, service: string): Live {

@@ -31,7 +31,7 @@ export async function makeAuthority(): Promise<Authority> {
   return { caCert: certificate.toString("pem"), caKey: await pem(keys.privateKey) };
 }
 
-/** A server's certificate for one DNS name, good for 5 years; clients check that name, whatever the address is. */
+/** A server's certificate for one DNS name, good for 2 years; clients check that name, whatever the address is. */
 export async function makeServerCertificate(
   authority: Authority,
   dnsName: string,
@@ -50,7 +50,7 @@ export async function makeServerCertificate(
     subject: `CN=${dnsName}`,
     issuer: issuer.subject,
     notBefore: new Date(now - 86_400_000),
-    notAfter: new Date(now + 5 * year),
+    notAfter: new Date(now + 2 * year),
     signingAlgorithm: algorithm,
     signingKey,
     publicKey: keys.publicKey,
@@ -63,6 +63,11 @@ export async function makeServerCertificate(
     ],
   });
   return { cert: certificate.toString("pem"), key: await pem(keys.privateKey) };
+}
+
+/** When a PEM certificate ends. */
+export function certificateExpires(pem: string): Date {
+  return new x509.X509Certificate(pem).notAfter;
 }
 
 async function pem(key: webcrypto.CryptoKey): Promise<string> {

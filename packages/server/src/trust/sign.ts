@@ -40,20 +40,17 @@ export function signDocument(
     seq: to.seq,
     minAgent: "0.1.0",
   };
-  const bytes = sealEnvelope("doc", header, body, signer.key);
-  if (bytes.byteLength > maxMessageBytes) {
-    throw new StackctlError(
-      "spec_invalid",
-      `the document of ${to.service} for ${to.host} has ${String(bytes.byteLength)} bytes`,
-      {
-        details: { host: to.host, expected: `at most ${String(maxMessageBytes)} bytes` },
-      },
-    );
-  }
-  return bytes;
+  return sendable(
+    sealEnvelope("doc", header, body, signer.key),
+    `the document of ${to.service} for ${to.host}`,
+    to.host,
+  );
 }
 
-/** A request's signed bytes and its id; it may be acted on for {@link requestLifeSeconds}. */
+/**
+ * A request's signed bytes and its id; it may be acted on for {@link requestLifeSeconds}.
+ * @throws StackctlError `spec_invalid` when they are too long to be sent
+ */
 export function signRequest(
   signer: Signer,
   to: { readonly host: string; readonly incarnation: number },
@@ -61,7 +58,20 @@ export function signRequest(
 ): { requestId: string; bytes: Uint8Array } {
   const requestId = randomUUID();
   const header: RequestHeader = { kind: "req", ...common(signer, to, requestLifeSeconds * 1000), requestId };
-  return { requestId, bytes: sealEnvelope("req", header, request, signer.key) };
+  const bytes = sealEnvelope("req", header, request, signer.key);
+  return { requestId, bytes: sendable(bytes, `the request ${request.kind} for ${to.host}`, to.host) };
+}
+
+/** The bytes, unless the agent would refuse them for their length. */
+function sendable(bytes: Uint8Array, what: string, host: string): Uint8Array {
+  if (bytes.byteLength <= maxMessageBytes) return bytes;
+  throw new StackctlError("spec_invalid", `${what} has ${String(bytes.byteLength)} bytes`, {
+    details: {
+      host,
+      expected: `at most ${String(maxMessageBytes)} bytes`,
+      remedy: "ask for less at once: fewer services, or shorter texts in cloud.yaml",
+    },
+  });
 }
 
 function common(
