@@ -23,6 +23,7 @@ export const errorCodes = {
   nats_start_failed: "operational",
   nats_version_refused: "operational",
   nats_fetch_failed: "operational",
+  nats_unavailable: "operational",
   ssh_unreachable: "operational",
   ssh_auth_failed: "operational",
   ssh_key_unreadable: "operational",

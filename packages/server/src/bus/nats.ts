@@ -47,7 +47,7 @@ const maxReplyBytes = 500 * 1024;
 const eventsConsumer = "server";
 const seconds = 1e9;
 
-const documentStream = {
+const documentStream: Partial<StreamConfig> & { readonly name: string } = {
   name: streams.documents,
   subjects: [subjects.document("*", "*")],
   // Only the newest of a service counts, also for a host that was away for many of them.
@@ -56,9 +56,9 @@ const documentStream = {
   max_msg_size: maxMessageBytes,
   storage: "file",
   deny_delete: true,
-} as const;
+};
 
-const eventStream = {
+const eventStream: Partial<StreamConfig> & { readonly name: string } = {
   name: streams.events,
   subjects: [subjects.result("*")],
   max_msgs_per_subject: 5000,
@@ -68,7 +68,7 @@ const eventStream = {
   discard: "old",
   max_msg_size: maxMessageBytes,
   storage: "file",
-} as const;
+};
 
 /** One at a time: an event that comes again must not be overtaken, because its number would then be too low. */
 const eventConsumer = {
