@@ -29,7 +29,7 @@ import { Planner } from "./run/planner.ts";
 import { Publisher } from "./run/publisher.ts";
 import { Runs } from "./run/runs.ts";
 import { Store } from "./store/store.ts";
-import { makeAuthority, makeServerCertificate } from "./trust/pki.ts";
+import { certificateExpires, makeAuthority, makeServerCertificate } from "./trust/pki.ts";
 import { signRequest, type Signer } from "./trust/sign.ts";
 import { Vault } from "./vault/vault.ts";
 import { writePrivately } from "./write-privately.ts";
@@ -67,6 +67,9 @@ const own = {
 
 /** A document that an agent lacks is published again, but not more often than this. */
 const republishMs = 10_000;
+
+/** nats-server's certificate, good for two years, is renewed at a start of the server in its second one. */
+const renewBeforeMs = 365 * 86_400_000;
 
 /**
  * Starts the server: store, vault, nats-server, bus, engine; goes on with runs that were under way.
@@ -128,7 +131,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       cacheDir: join(home, "cache"),
     }),
   );
-  let reloading: Promise<void> = Promise.resolve();
   const enroller = new Enroller({
     store,
     fleet,
@@ -141,8 +143,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       epochFloor: epoch,
     },
     admit: async (host) => {
-      reloading = reloading.then(() => nats.reload(agentKeys()));
-      await reloading;
+      await nats.reload(agentKeys());
       await bus.ensureConsumer(host, true);
       fleet.add(host, null, 0);
     },
@@ -322,6 +323,16 @@ async function foundCloud(
     const { key, cert } = await makeServerCertificate(authority, natsTlsName);
     return [authority.caKey, authority.caCert, key, cert];
   });
+  if (certificateExpires(vault.reveal(own.natsCertificate)).getTime() < Date.now() + renewBeforeMs) {
+    const authority = {
+      caKey: vault.reveal(own.authorityKey),
+      caCert: vault.reveal(own.authorityCertificate),
+    };
+    const { key, cert } = await makeServerCertificate(authority, natsTlsName);
+    // Killed in between, the certificate is still the old one and both are made again.
+    vault.write("server", own.natsKey, key);
+    vault.write("server", own.natsCertificate, cert);
+  }
   if (store.cloud() === null) {
     store.decide("server", { type: "cloud.created", cluster: randomUUID(), leader: randomUUID(), epoch: 1 });
   }
