@@ -72,6 +72,8 @@ export async function packagesProblem(url: string): Promise<string | null> {
     if (code === 0) return null;
     const output = `${stdout}${stderr}`;
     const { kind, text } = problemOf(output);
+    // A mirror that has not even its own index is the wrong one, not one that lags behind.
+    if (kind === "package_outdated") return `the mirror has no ${url}`;
     if (kind !== "other") return text;
     const last = output.trim().split("\n").at(-1) ?? "";
     return `${url} was not fetched: ${last === "" ? "no reason given" : last.slice(0, 200)}`;

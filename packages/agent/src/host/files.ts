@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   closeSync,
   fchmodSync,
   fchownSync,
@@ -100,12 +101,15 @@ export function linuxFiles(root = ""): Files {
   };
 }
 
-/** Makes a folder and those above it, 0755 (0700 in the agent's own state), and puts their names on disk. */
+/** Makes a folder and those above it, 0755 (0700 in the agent's own state) past any umask, and puts their names on disk. */
 function makeFolder(folder: string): void {
-  const mode = folder === hostPaths.state || folder.startsWith(`${hostPaths.state}/`) ? 0o700 : 0o755;
-  const first = mkdirSync(folder, { recursive: true, mode });
+  const first = mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (first === undefined) return;
-  for (let made = folder; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
+  const mode = folder === hostPaths.state || folder.startsWith(`${hostPaths.state}/`) ? 0o700 : 0o755;
+  for (let made = folder; made.length >= first.length; made = dirname(made)) {
+    chmodSync(made, mode);
+    syncFolder(dirname(made));
+  }
 }
 
 function syncFolder(folder: string): void {

@@ -1,0 +1,163 @@
+import assert from "node:assert/strict";
+import { StackctlError } from "@stackctl/protocol";
+import type { Host } from "@stackctl/agent/host/host.ts";
+
+/** One claim about every host, real or fake. */
+export interface HostClaim {
+  readonly about: "files" | "packages" | "units" | "system";
+  readonly claim: string;
+  /** Leaves the host as it was. @throws AssertionError when the claim does not hold */
+  readonly check: (host: Host) => void | Promise<void>;
+}
+
+/** What became of a claim on a host. */
+export interface ClaimResult {
+  readonly about: string;
+  readonly claim: string;
+  readonly seconds: number;
+  /** Null: it holds. */
+  readonly problem: string | null;
+}
+
+const folder = "/var/tmp/stackctl-contract";
+const path = `${folder}/file`;
+/** A package without dependencies beyond a bare Debian's, and one with a unit. */
+const small = "tree";
+const withUnit = { name: "chrony", unit: "chrony.service", file: "/etc/chrony/chrony.conf" };
+
+/** What the fake may claim because every real host does it too. Packages are fetched: apt must reach a mirror. */
+export const hostClaims: readonly HostClaim[] = [
+  {
+    about: "files",
+    claim: "a file that is not there has no text and no mode, and may be removed",
+    check: ({ files }: Host): void => {
+      assert.equal(files.read(path), null);
+      assert.equal(files.stat(path), null);
+      files.remove(path);
+      assert.equal(files.read(`${path}/below`), null);
+      assert.equal(files.stat(`${path}/below`), null);
+    },
+  },
+  {
+    about: "files",
+    claim: "what is written is read back whole, with its mode, owned by root",
+    check: ({ files }: Host): void => {
+      for (const text of ["", "a line\n", "Grüße, 時間\n", "x".repeat(2_000_000)]) {
+        for (const mode of [0o644, 0o600, 0o640, 0o755]) {
+          files.write(path, text, mode);
+          assert.equal(files.read(path), text);
+          assert.deepEqual(files.stat(path), { mode, owner: "root", group: "root" });
+        }
+      }
+      files.remove(path);
+      assert.equal(files.read(path), null);
+    },
+  },
+  {
+    about: "packages",
+    claim: "a package is installed with its version, again without harm, and purged, again without harm",
+    check: async ({ packages }: Host): Promise<void> => {
+      assert.equal(packages.installed(small), null);
+      await packages.purge([small]);
+      await packages.install([small]);
+      assert.match(packages.installed(small) ?? "", /^[0-9]/);
+      await packages.install([small]);
+      await packages.purge([small]);
+      assert.equal(packages.installed(small), null);
+      await packages.purge([small]);
+    },
+  },
+  {
+    about: "packages",
+    claim: "an unknown package is named, and nothing else of the order is installed",
+    check: async ({ packages }: Host): Promise<void> => {
+      await assert.rejects(packages.install([small, "stackctl-nosuch"]), (error: unknown) => {
+        assert(error instanceof StackctlError);
+        assert.equal(error.code, "package_unavailable");
+        assert.match(error.message, /stackctl-nosuch/);
+        return true;
+      });
+      assert.equal(packages.installed(small), null);
+    },
+  },
+  {
+    about: "units",
+    claim: "an unknown unit is not known, may be stopped, and can be neither started nor enabled",
+    check: async ({ units }: Host): Promise<void> => {
+      const nothing = { known: false, active: false, enabled: false };
+      assert.deepEqual(await units.status("stackctl-nosuch.service"), nothing);
+      await units.stop("stackctl-nosuch.service");
+      const failed = { code: "command_failed" };
+      await assert.rejects(units.restart("stackctl-nosuch.service"), failed);
+      await assert.rejects(units.enable("stackctl-nosuch.service"), failed);
+    },
+  },
+  {
+    about: "units",
+    claim: "a package brings its unit running and enabled; it stops, starts and goes with the package",
+    check: async ({ packages, units, files }: Host): Promise<void> => {
+      await packages.install([withUnit.name]);
+      const running = { known: true, active: true, enabled: true };
+      assert.deepEqual(await units.status(withUnit.unit), running);
+      assert.notEqual(files.read(withUnit.file), null);
+      await units.stop(withUnit.unit);
+      await units.stop(withUnit.unit);
+      assert.deepEqual(await units.status(withUnit.unit), { ...running, active: false });
+      await units.restart(withUnit.unit);
+      await units.restart(withUnit.unit);
+      await units.enable(withUnit.unit);
+      assert.deepEqual(await units.status(withUnit.unit), running);
+      await packages.purge([withUnit.name]);
+      assert.equal((await units.status(withUnit.unit)).active, false);
+      assert.equal(files.read(withUnit.file), null);
+    },
+  },
+  {
+    about: "packages",
+    claim: "a configuration file that is there before its package stays as it is",
+    check: async ({ packages, files }: Host): Promise<void> => {
+      const text = "# mine\nserver 127.0.0.1\n";
+      files.write(withUnit.file, text, 0o644);
+      await packages.install([withUnit.name]);
+      assert.equal(files.read(withUnit.file), text);
+      await packages.purge([withUnit.name]);
+      files.remove(withUnit.file);
+    },
+  },
+  {
+    about: "system",
+    claim: "the live hostname is what it was set to",
+    check: async ({ system }: Host): Promise<void> => {
+      const before = system.hostname();
+      await system.setHostname("stackctl-contract");
+      assert.equal(system.hostname(), "stackctl-contract");
+      await system.setHostname(before);
+      assert.equal(system.hostname(), before);
+    },
+  },
+  {
+    about: "system",
+    claim: "the boot id is a uuid and stays, and the host is up since some time",
+    check: ({ system }: Host): void => {
+      assert.match(system.bootId(), /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+      assert.equal(system.bootId(), system.bootId());
+      assert(system.uptimeSeconds() > 0);
+    },
+  },
+];
+
+/** Checks every claim on a host, one after the other; one that fails does not end the others. */
+export async function checkClaims(host: Host, claims: readonly HostClaim[]): Promise<ClaimResult[]> {
+  const results: ClaimResult[] = [];
+  for (const { about, claim, check } of claims) {
+    const begun = performance.now();
+    let problem: string | null = null;
+    try {
+      await check(host);
+    } catch (error) {
+      problem = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    }
+    results.push({ about, claim, problem, seconds: (performance.now() - begun) / 1000 });
+  }
+  return results;
+}
