@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, statfsSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, statfsSync } from "node:fs";
 import { availableParallelism, hostname, machine, networkInterfaces, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { StackctlError, type Facts, type FactsAnswer } from "@stackctl/protocol";
