@@ -21,7 +21,7 @@ export function run(
       { timeout: options.timeoutMs ?? 120_000, maxBuffer: 64 * 1024 * 1024, encoding: "utf8" },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : null;
-        resolve({ code, stdout, stderr: code === null ? `${stderr}${String(error)}` : stderr });
+        resolve({ code, stdout, stderr: code === null ? `${stderr}${error?.message ?? ""}` : stderr });
       },
     );
     if (options.input !== undefined) child.stdin?.end(options.input);

@@ -137,7 +137,9 @@ export class Agent {
     // What differs after a boot was changed while nobody looked.
     this.#noticed = "changed while the agent did not run";
     this.#armWatches();
-    bus.onDocument((subject, bytes) => Promise.resolve(this.#document(subject, bytes)));
+    bus.onDocument((subject, bytes) => {
+      this.#document(subject, bytes);
+    });
     bus.onRequest((subject, bytes) => {
       this.#request(subject, bytes);
     });
@@ -318,7 +320,7 @@ export class Agent {
 
   /** Reads everything that should be true, says what is not, and puts it back. */
   async #lookAround(why: string): Promise<void> {
-    const { behaviours, state, log } = this.#options;
+    const { behaviours, log } = this.#options;
     for (const [service, held] of this.#held) {
       if (held.outcome !== "unchanged" && held.outcome !== "changed") continue;
       for (const resource of held.body.resources) {

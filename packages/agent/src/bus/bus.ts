@@ -1,7 +1,7 @@
 /** The agent's side of the channels. Bytes go in and out; nothing is trusted here. */
 export interface AgentBus {
-  /** Documents, each again until the handler resolves: then it is acknowledged. */
-  onDocument(handler: (subject: string, bytes: Uint8Array) => Promise<void>): void;
+  /** Documents, each again until the handler returns: then it is acknowledged. */
+  onDocument(handler: (subject: string, bytes: Uint8Array) => void): void;
   /** Requests; never answered on the spot. */
   onRequest(handler: (subject: string, bytes: Uint8Array) => void): void;
   /** Hands an event to the server's stream. @returns true once the stream has it */

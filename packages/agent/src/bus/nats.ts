@@ -30,7 +30,7 @@ export function openAgentBus(options: AgentBusOptions): AgentBus {
   let closed = false;
   const isClosed = (): boolean => closed;
   const handlers: {
-    document: ((subject: string, bytes: Uint8Array) => Promise<void>) | null;
+    document: ((subject: string, bytes: Uint8Array) => void) | null;
     request: ((subject: string, bytes: Uint8Array) => void) | null;
     connected: (() => void) | null;
   } = { document: null, request: null, connected: null };
@@ -59,7 +59,7 @@ export function openAgentBus(options: AgentBusOptions): AgentBus {
       for await (const message of messages) {
         missed = 0;
         try {
-          await handlers.document?.(message.subject, message.data);
+          handlers.document?.(message.subject, message.data);
           message.ack();
         } catch (error) {
           log({ err: error, subject: message.subject }, "document not kept, it comes again");

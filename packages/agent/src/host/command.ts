@@ -51,7 +51,7 @@ export function commandFailed(end: CommandEnd, remedy?: string): StackctlError {
   const how = end.code === null ? "was stopped" : `ended with ${String(end.code)}`;
   return new StackctlError(
     "command_failed",
-    `${end.argv.slice(0, 3).join(" ")} ${how}: ${telling(end.output)}`,
+    `${titleOf(end.argv)} ${how}: ${telling(end.output)}`,
     {
       retryable: true,
       details: {
@@ -103,7 +103,7 @@ async function runAsUnit(purpose: string, argv: readonly string[], timeoutMs: nu
     if (result === "timeout") {
       throw new StackctlError(
         "command_timeout",
-        `${argv.slice(0, 3).join(" ")} did not end within ${String(timeoutMs / 1000)} s`,
+        `${titleOf(argv)} did not end within ${String(timeoutMs / 1000)} s`,
         {
           retryable: true,
           details: { command: { argv, code: null, stderr: lastLines(readEnd(log)) } },
@@ -164,6 +164,12 @@ function readEnd(log: string): string {
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** A command without its options, for people: `apt-get install chrony`. */
+function titleOf(argv: readonly string[]): string {
+  const words = argv.filter((word, index) => !word.startsWith("-") && argv[index - 1] !== "-o");
+  return words.join(" ").slice(0, 120);
 }
 
 /** The line that says most: apt's and dpkg's errors are marked, others end with theirs. */

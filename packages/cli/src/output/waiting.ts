@@ -4,11 +4,11 @@ import { duration, paint } from "./text.ts";
 export async function whileWaiting<T>(what: string, work: Promise<T>): Promise<T> {
   const begun = performance.now();
   const terminal = process.stderr.isTTY;
-  let shown = false;
+  const shown = { once: false };
   const timer = setInterval(() => {
     const seconds = (performance.now() - begun) / 1000;
-    if (seconds < 2 || (shown && !terminal)) return;
-    shown = true;
+    if (seconds < 2 || (shown.once && !terminal)) return;
+    shown.once = true;
     const text = `${what}, ${duration(Math.round(seconds))}`;
     process.stderr.write(terminal ? `\r${paint("dim", text, process.stderr)}\u001b[K` : `${text}\n`);
   }, 500);
@@ -16,6 +16,6 @@ export async function whileWaiting<T>(what: string, work: Promise<T>): Promise<T
     return await work;
   } finally {
     clearInterval(timer);
-    if (shown && terminal) process.stderr.write("\r\u001b[K");
+    if (shown.once && terminal) process.stderr.write("\r\u001b[K");
   }
 }

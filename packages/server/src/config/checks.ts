@@ -52,12 +52,15 @@ export function crossCheck(file: CloudFile): Finding[] {
     if (host === undefined) continue;
     if (!hostNamePattern.test(name))
       say(["hosts", name], `${name} is not a host name; small letters, digits and - are allowed, at most 32`);
+    let managementIsRight = true;
     for (const network of networkNames) {
       const key = network === "management" ? "address" : network;
       const cidr = networks.get(network);
       const text = addressOf(file, name, network);
       if (cidr === undefined || text === null) continue;
       const given = key === "address" || host[key] !== undefined;
+      // An address that follows from a wrong one is wrong for the same reason: said once.
+      if (!given && !managementIsRight) continue;
       const path = ["hosts", name, ...(given ? [key] : [])];
       const address = addressNumber(text);
       if (address === null) continue;
@@ -66,11 +69,14 @@ export function crossCheck(file: CloudFile): Finding[] {
           path,
           `${text} is not in the ${network} network ${file.networks[network].cidr}${given ? "" : `; give hosts.${name}.${key}`}`,
         );
+        if (network === "management") managementIsRight = false;
         continue;
       }
       const owner = owners.get(text);
-      if (owner !== undefined) say(path, `${text} is ${owner} already`);
-      else owners.set(text, `${name}'s address`);
+      if (owner !== undefined) {
+        if (network === "management") managementIsRight = false;
+        if (!owner.startsWith(`${name}'s`)) say(path, `${text} is ${owner} already`);
+      } else owners.set(text, `${name}'s address`);
     }
     if (host.vipPriority !== undefined) {
       const twin = priorities.get(host.vipPriority);

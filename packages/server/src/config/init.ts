@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { addressNumber, addressText, parseCidr } from "./address.ts";
 
-const network = (cidr: string, nic: string): z.ZodType<{ cidr: string; interface: string }, unknown> =>
+const network = (cidr: string, nic: string): z.ZodType<{ cidr: string; interface: string }> =>
   z.strictObject({ cidr: z.string().default(cidr), interface: z.string().default(nic) }).prefault({});
 
 /** What `init` is told; every answer has a default, and together the defaults are a good example. */

@@ -96,7 +96,7 @@ export function parseCloud(text: string, file: string): LoadedCloud {
     file: name,
     ...at(offsetOf(document, path, key)),
   });
-  if (raw === null || typeof raw !== "object" || Array.isArray(raw)) {
+  if (raw === undefined || raw === null || typeof raw !== "object" || Array.isArray(raw)) {
     return fail([
       {
         file: name,
@@ -171,7 +171,11 @@ function mistakesOf(
           ? `${found} is too ${issue.code === "too_small" ? "small" : "large"}`
           : `${typeof value === "object" ? "" : `${found} `}${issue.message}`,
       );
-    default:
+    case "invalid_format":
+    case "invalid_key":
+    case "invalid_element":
+    case "invalid_union":
+    case "not_multiple_of":
       return one(
         issue.message.startsWith("Invalid") ? `${found} is not right here` : `${found} ${issue.message}`,
       );
@@ -247,7 +251,7 @@ function show(value: unknown): string {
   if (typeof value === "string") return value === "" ? "an empty text" : value;
   if (value === null) return "nothing";
   if (Array.isArray(value)) return "a list";
-  return typeof value === "object" ? "a map of keys" : String(value);
+  return typeof value === "object" ? "a map of keys" : JSON.stringify(value);
 }
 
 function article(expected: string): string {

@@ -192,7 +192,24 @@ export class Runs {
     const documents = new Map(hosts.map((host) => [host.name, this.#options.planner.compile(loaded, host)]));
     const active: Active = { row, loaded, plan: stepsOf(loaded.cloud, documents), live: new Map() };
     this.#active.set(row.id, active);
-    void Promise.all(hosts.map((host) => this.#chain(active, host))).then(() => {
+    const chains = hosts.map((host) =>
+      this.#chain(active, host).catch((error: unknown) => {
+        // Not a step's failure but of what leads from one to the next, such as a secret that is gone.
+        this.#options.log({ runId: row.id, host: host.name, err: error }, "chain ended early");
+        this.#note(row, host.name, null, "step.failed", reason(error));
+        this.#options.store.decide("server", {
+          type: "step.ended",
+          run: row.id,
+          host: host.name,
+          service: "compile",
+          outcome: "failed",
+          why: reason(error),
+          resources: [],
+          seconds: 0,
+        });
+      }),
+    );
+    void Promise.all(chains).then(() => {
       if (this.#stopped) return;
       const seconds = (Date.now() - Date.parse(row.startedAt)) / 1000;
       this.#options.store.decide("server", { type: "run.ended", run: row.id, seconds });
@@ -214,20 +231,23 @@ export class Runs {
         .filter((step) => step.host === host.name)
         .map((step) => [step.service, step]),
     );
-    let blocked: { outcome: "failed" | "skipped"; service: string; why: string } | null = null;
+    const chain: { blocked: { outcome: "failed" | "skipped"; service: string; why: string } | null } = {
+      blocked: null,
+    };
 
     const take = async (service: string, work: () => Promise<Done>): Promise<void> => {
       const before = ended.get(service);
       if (before !== undefined) {
         if (before.outcome === "failed" || before.outcome === "skipped") {
-          blocked ??= { outcome: before.outcome, service, why: before.why ?? "" };
+          chain.blocked ??= { outcome: before.outcome, service, why: before.why ?? "" };
         }
         return;
       }
       const live = this.#begin(active, host.name, service);
       let done: Done;
-      if (blocked !== null) {
-        const why: string = blocked.outcome === "skipped" ? blocked.why : `${blocked.service} failed`;
+      if (chain.blocked !== null) {
+        const why =
+          chain.blocked.outcome === "skipped" ? chain.blocked.why : `${chain.blocked.service} failed`;
         done = { outcome: "skipped", why, resources: [] };
       } else {
         try {
@@ -241,9 +261,9 @@ export class Runs {
         }
       }
       if (this.#stopped) return;
-      const first = blocked === null;
+      const first = chain.blocked === null;
       if (done.outcome === "failed" || done.outcome === "skipped")
-        blocked ??= { outcome: done.outcome, service, why: done.why ?? "" };
+        chain.blocked ??= { outcome: done.outcome, service, why: done.why ?? "" };
       const seconds = (Date.now() - live.startedMs) / 1000;
       store.decide("server", {
         type: "step.ended",
@@ -279,7 +299,7 @@ export class Runs {
       else if (!step.hosts.includes(host.name)) step.hosts.push(host.name);
     }
     const plan =
-      blocked === null && !documents.every(({ service }) => ended.has(service))
+      chain.blocked === null && !documents.every(({ service }) => ended.has(service))
         ? await this.#options.planner.planHost(host.name, documents)
         : null;
     for (const document of documents) {
