@@ -221,7 +221,7 @@ export function problemOf(output: string): AptProblem {
     };
   }
   const unreached = line(
-    /Could not connect|Unable to connect|Connection (?:refused|timed out|failed)|Could not resolve|failure resolving|Network is unreachable|No route to host|Could not handshake|Failed to fetch .* (?:403|50\d) /i,
+    /Could not connect|Unable to connect|Connection (?:refused|timed out|failed)|Could not resolve|failure resolving|Network is unreachable|No route to host|Could not handshake|Failed to fetch .* (?:4(?!0[47])\d\d|5\d\d) /i,
   );
   if (unreached !== null) {
     return {

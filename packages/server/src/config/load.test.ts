@@ -64,7 +64,12 @@ describe("parseCloud", () => {
         expect(cloud.ssh.port).toBe(given.ssh.port);
         expect(cloud.packages.mirror).toBe(given.packages.mirror);
         expect(cloud.packages.proxyUser).toBe(given.packages.proxy?.includes("@") === true ? "user" : null);
-        expect(cloud.absentAfterSeconds).toBe({ "90s": 90, "2h": 7200 }[given.absentAfter ?? ""] ?? 300);
+        expect(cloud.absentAfterSeconds).toBe(
+          new Map([
+            ["90s", 90],
+            ["2h", 7200],
+          ]).get(given.absentAfter ?? "") ?? 300,
+        );
         expect(cloud.server.port).toBe(given.server.port ?? 4222);
       }),
       { numRuns: 200 },
