@@ -6,7 +6,12 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["packages/*/src/**/*.test.ts", "tests/lab/**/*.test.ts", "tests/contract/**/*.test.ts"],
+          include: [
+            "packages/*/src/**/*.test.ts",
+            "tests/lab/**/*.test.ts",
+            "tests/contract/**/*.test.ts",
+            "tests/docs/**/*.test.ts",
+          ],
         },
       },
       {

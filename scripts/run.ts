@@ -27,6 +27,7 @@ const scripts: Readonly<Record<string, readonly (readonly string[])[]>> = {
   "test:full": [...build, [node, "tests/run.ts", "--full"]],
   bench: [...build, [node, "tests/bench.ts"]],
   fix: [
+    [node, "tests/docs/write.ts"],
     ["eslint", "--fix", "."],
     ["prettier", "--write", "--log-level", "warn", "."],
   ],

@@ -186,7 +186,7 @@ function filesIn(folder: string): string[] {
 export interface AptProblem {
   readonly kind:
     | Extract<ErrorCode, "disk_full" | "packages_unreachable" | "package_unavailable">
-    /** The lists name a version that the mirror has no more. */
+    /** The lists have to be fetched again: they name a version that the mirror has no more, or lost their signature. */
     | "package_outdated"
     | "other";
   /** One sentence for people, without a full stop. */
@@ -258,7 +258,14 @@ export function problemOf(output: string): AptProblem {
       remedy: "mend packages.mirror in cloud.yaml",
     };
   }
-  const gone = line(/\b404\b/);
+  if (/There were unauthenticated packages/.test(output)) {
+    return {
+      kind: "package_outdated",
+      text: "the package lists lack their signature",
+      remedy: "stackctl apply",
+    };
+  }
+  const gone = line(/Failed to fetch .*\b404\b/) ?? line(/\b404\b/);
   if (gone !== null) {
     return {
       kind: "package_outdated",

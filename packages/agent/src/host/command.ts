@@ -49,17 +49,13 @@ export function mustSucceed(end: CommandEnd, remedy?: string): void {
 /** The error of a command that ended badly: its most telling line in the message, its last ones in the details. */
 export function commandFailed(end: CommandEnd, remedy?: string): StackctlError {
   const how = end.code === null ? "was stopped" : `ended with ${String(end.code)}`;
-  return new StackctlError(
-    "command_failed",
-    `${titleOf(end.argv)} ${how}: ${telling(end.output)}`,
-    {
-      retryable: true,
-      details: {
-        command: { argv: end.argv, code: end.code, stderr: lastLines(end.output) },
-        ...(remedy === undefined ? {} : { remedy }),
-      },
+  return new StackctlError("command_failed", `${titleOf(end.argv)} ${how}: ${telling(end.output)}`, {
+    retryable: true,
+    details: {
+      command: { argv: end.argv, code: end.code, stderr: lastLines(end.output) },
+      ...(remedy === undefined ? {} : { remedy }),
     },
-  );
+  });
 }
 
 async function runAsUnit(purpose: string, argv: readonly string[], timeoutMs: number): Promise<CommandEnd> {

@@ -14,7 +14,7 @@ export function addPlan(program: Command): void {
       const plan = await withServer(place, (session) =>
         whileWaiting("asking the hosts", session.call("plan", { scope: scopeOf(words) })),
       );
-      print(json, plan, () => renderPlan(plan));
+      print(json, plan, () => renderPlan(plan, words));
       process.exitCode = plan.totals.changes > 0 ? 3 : 0;
     });
 }

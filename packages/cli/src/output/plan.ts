@@ -1,8 +1,8 @@
 import type { Change, PlanResult, ResourceOutcome } from "@stackctl/protocol";
 import { count, paint } from "./text.ts";
 
-/** What an apply would do: services in order, hosts with the same changes together, then the totals. Pure. */
-export function renderPlan(plan: PlanResult): string {
+/** What an apply would do: services in order, hosts with the same changes together, then the totals and how to apply it. Pure. */
+export function renderPlan(plan: PlanResult, scope: readonly string[]): string {
   const lines: string[] = [];
   for (const { service, hosts } of plan.services) {
     const groups = new Map<string, string[]>();
@@ -32,7 +32,7 @@ export function renderPlan(plan: PlanResult): string {
   return [
     ...lines,
     `${count(changes, "change")} on ${count(hosts, "host")}, ${count(restarts, "restart")}, expected API outage: none. No instance is touched.`,
-    `Plan ${plan.hash}. Apply exactly this with: stackctl apply --plan ${plan.hash}`,
+    `Plan ${plan.hash}. Apply exactly this with: stackctl apply ${scope.length === 0 ? "aio" : scope.join(" ")} --plan ${plan.hash}`,
   ].join("\n");
 }
 

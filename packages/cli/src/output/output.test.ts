@@ -1,0 +1,316 @@
+import type { PlanResult, RunView, StatusResult } from "@stackctl/protocol";
+import { StackctlError } from "@stackctl/protocol";
+import { describe, expect, it } from "vitest";
+import { renderError } from "./errors.ts";
+import { renderPlan } from "./plan.ts";
+import { renderEnd, renderRun } from "./run.ts";
+import { renderStatus } from "./status.ts";
+import { duration } from "./text.ts";
+
+process.env["TZ"] = "UTC";
+process.env["NO_COLOR"] = "1";
+const now = Date.parse("2026-01-02T14:20:40.000Z");
+
+type HostStatus = StatusResult["hosts"][number];
+const host = (name: string, more: Partial<HostStatus> = {}): HostStatus => ({
+  name,
+  role: name.startsWith("controller") ? "controller" : "compute",
+  state: "ok",
+  since: "2026-01-02T14:00:00.000Z",
+  agentVersion: "0.1.0",
+  bootedAt: "2026-01-02T10:20:40.000Z",
+  documents: { good: 3, all: 3 },
+  drift: [],
+  doing: null,
+  ...more,
+});
+const status = (more: Partial<StatusResult>): StatusResult => ({
+  outcome: "green",
+  cloud: "demo",
+  problems: [],
+  hosts: [host("controller1"), host("compute1")],
+  clusters: {},
+  keys: {},
+  holds: [],
+  run: { id: 3, state: "done", outcome: "unchanged", at: "2026-01-02T14:19:00.000Z" },
+  ...more,
+});
+
+describe("status", () => {
+  it("takes no attention when all is green", () => {
+    expect(renderStatus(status({}), now)).toMatchInlineSnapshot(`
+      "demo: green                                                                     14:20:40
+
+      host         role        agent  docs  drift  since boot
+      controller1  controller  ok     3/3   -      4 h 0 m
+      compute1     compute     ok     3/3   -      4 h 0 m
+
+      run 3 unchanged at 14:19:00"
+    `);
+  });
+
+  it("names what is off first, and what to type last", () => {
+    const off = {
+      host: "compute1",
+      text: "compute1 is off since 14:02:11",
+      remedy: "power it on, it is completed by itself",
+    };
+    const hosts = [
+      host("controller1"),
+      host("compute1", {
+        state: "absent",
+        since: "2026-01-02T14:02:11.000Z",
+        documents: { good: 0, all: 3 },
+      }),
+    ];
+    expect(renderStatus(status({ outcome: "degraded", problems: [off], hosts }), now)).toMatchInlineSnapshot(`
+      "demo: DEGRADED  compute1 is off since 14:02:11                                  14:20:40
+
+      host         role        agent  docs  drift  since boot
+      controller1  controller  ok     3/3   -      4 h 0 m
+      compute1     compute     OFF    0/3   ?      -           since 14:02:11
+
+      run 3 unchanged at 14:19:00
+
+      compute1 is off since 14:02:11: power it on, it is completed by itself"
+    `);
+  });
+});
+
+describe("plan", () => {
+  const plan = (more: Partial<PlanResult>): PlanResult => ({
+    hash: "7c1e0f22",
+    totals: { changes: 0, hosts: 0, restarts: 0 },
+    services: [],
+    ...more,
+  });
+
+  it("says that there is nothing to do", () => {
+    expect(renderPlan(plan({}), [])).toBe("Nothing to do.");
+  });
+
+  it("shows only the lines of a file that differ, with their line of cloud.yaml, and what is restarted", () => {
+    const resources = [
+      {
+        id: "chrony/chrony",
+        outcome: "planned" as const,
+        changes: [
+          {
+            field: "content",
+            from: "# head\nserver a iburst\nrtcsync\n",
+            to: "# head\nserver b iburst\nrtcsync\n",
+          },
+        ],
+        restarts: ["restart chrony.service"],
+      },
+    ];
+    const one = (name: string): PlanResult["services"][number]["hosts"][number] => ({
+      host: name,
+      state: "known",
+      resources,
+      origins: { "chrony/chrony": "cloud.yaml:23" },
+    });
+    expect(
+      renderPlan(
+        plan({
+          totals: { changes: 2, hosts: 2, restarts: 2 },
+          services: [{ service: "chrony", hosts: [one("controller1"), one("controller2")] }],
+        }),
+        [],
+      ),
+    ).toMatchInlineSnapshot(`
+      "chrony  controller1, controller2
+        ~ chrony/chrony content      (cloud.yaml:23)
+            - server a iburst
+            + server b iburst
+        ! restart chrony.service
+
+      2 changes on 2 hosts, 2 restarts, expected API outage: none. No instance is touched.
+      Plan 7c1e0f22. Apply exactly this with: stackctl apply aio --plan 7c1e0f22"
+    `);
+  });
+});
+
+describe("a run", () => {
+  const run: RunView = {
+    id: 12,
+    cloud: "demo",
+    scope: "aio",
+    cause: { kind: "run", text: "by root" },
+    state: "running",
+    startedAt: "2026-01-02T14:16:09.000Z",
+    steps: [
+      {
+        service: "enrol",
+        hosts: [
+          { host: "controller1", state: "changed", seconds: 4.2 },
+          {
+            host: "compute1",
+            state: "waiting",
+            doing:
+              "compute1 (10.10.0.14:22) has no route: is it on, and on this network?; waiting for it, the others go on",
+            since: "2026-01-02T14:16:12.000Z",
+          },
+        ],
+      },
+      {
+        service: "chrony",
+        hosts: [
+          {
+            host: "controller1",
+            state: "running",
+            doing: "installing chrony",
+            since: "2026-01-02T14:20:38.000Z",
+          },
+          { host: "compute1", state: "pending" },
+        ],
+      },
+    ],
+  };
+
+  it("shows each step and what each host does or waits for", () => {
+    expect(renderRun(run, now)).toMatchInlineSnapshot(`
+      "run 12  demo, 2 hosts                                       4 m 31 s
+        enrol   waits    1/2
+        chrony  running  0/2
+        compute1      compute1 (10.10.0.14:22) has no route: is it on, and on this network?; waiting for it, the others go on  4 m 28 s
+        controller1   installing chrony
+      Ctrl-C leaves the run going; come back with: stackctl runs attach 12"
+    `);
+  });
+
+  it("ends with one sentence, the time of each phase and what to do next", () => {
+    const done: RunView = {
+      ...run,
+      state: "done",
+      steps: [
+        {
+          service: "enrol",
+          hosts: [
+            { host: "controller1", state: "changed", seconds: 4.2 },
+            { host: "compute1", state: "skipped", seconds: 60, doing: "absent" },
+          ],
+        },
+        {
+          service: "chrony",
+          hosts: [
+            {
+              host: "controller1",
+              state: "failed",
+              seconds: 72,
+              doing: "chrony/chrony: the proxy refuses the password",
+            },
+          ],
+        },
+      ],
+    };
+    const result = {
+      runId: 12,
+      outcome: "failed" as const,
+      seconds: 76.2,
+      totals: { unchanged: 3, changed: 2, skipped: 2, failed: 1 },
+      hosts: [
+        {
+          name: "controller1",
+          outcome: "failed" as const,
+          why: "x",
+          services: [
+            {
+              name: "chrony",
+              outcome: "failed" as const,
+              why: "chrony/chrony: the proxy refuses the password; stackctl secret set packages-proxy-password",
+              resources: [],
+            },
+          ],
+        },
+        {
+          name: "compute1",
+          outcome: "skipped" as const,
+          why: "absent: compute1 is off since 14:16:12",
+          services: [],
+        },
+      ],
+    };
+    expect(renderEnd(done, result)).toMatchInlineSnapshot(`
+      "run 12 FAILED in 1 m 16 s: 2 changed, 3 unchanged, 2 skipped, 1 failed, compute1 absent.
+      phases: enrol 1 m 0 s, chrony 1 m 12 s
+      controller1  chrony failed: chrony/chrony: the proxy refuses the password; stackctl secret set packages-proxy-password
+      compute1 is completed by itself when it returns.
+      Try again with: stackctl apply controller1"
+    `);
+  });
+});
+
+describe("errors", () => {
+  it("list every mistake with its place, then the count", () => {
+    const mistakes = [
+      {
+        file: "cloud.yaml",
+        line: 15,
+        column: 43,
+        path: "hosts.controller2.address",
+        message: "10.10.0.300 is not an IPv4 address",
+      },
+      {
+        file: "cloud.yaml",
+        line: 19,
+        column: 5,
+        path: "hosts.compute2.rol",
+        message: 'unknown key; did you mean "role"?',
+      },
+    ];
+    expect(
+      renderError(
+        new StackctlError("cloud_invalid", "2 mistakes, nothing was touched.", { details: { mistakes } }),
+      ),
+    ).toMatchInlineSnapshot(`
+      {
+        "exitCode": 1,
+        "text": "cloud.yaml:15:43  hosts.controller2.address  10.10.0.300 is not an IPv4 address
+      cloud.yaml:19:5   hosts.compute2.rol         unknown key; did you mean "role"?
+      2 mistakes, nothing was touched.",
+      }
+    `);
+  });
+
+  it("end with what to type, and tell a wrong word from a failure", () => {
+    const failed = new StackctlError(
+      "host_key_changed",
+      "compute1: host key changed (SHA256:b, was SHA256:a)",
+      {
+        details: {
+          expected: "SHA256:a",
+          found: "SHA256:b",
+          remedy: "if the machine was reinstalled: stackctl host forget-key compute1",
+        },
+      },
+    );
+    expect(renderError(failed)).toMatchInlineSnapshot(`
+      {
+        "exitCode": 1,
+        "text": "compute1: host key changed (SHA256:b, was SHA256:a)
+      if the machine was reinstalled: stackctl host forget-key compute1",
+      }
+    `);
+    expect(renderError(new StackctlError("usage", "apply what?")).exitCode).toBe(2);
+  });
+
+  it("call a bug a bug, with its stack", () => {
+    const { text, exitCode } = renderError(new TypeError("x is not a function"));
+    expect(exitCode).toBe(70);
+    expect(text).toContain("please report it");
+    expect(text).toContain("output.test.ts");
+  });
+});
+
+describe("duration", () => {
+  it.each([
+    [0.42, "0.4 s"],
+    [12.4, "12 s"],
+    [72, "1 m 12 s"],
+    [7380, "2 h 3 m"],
+    [200_000, "2 d"],
+  ])("%s seconds are %s", (seconds, text) => {
+    expect(duration(seconds)).toBe(text);
+  });
+});
