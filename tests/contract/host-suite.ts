@@ -4,7 +4,7 @@ import type { Host } from "@stackctl/agent/host/host.ts";
 
 /** One claim about every host, real or fake. */
 export interface HostClaim {
-  readonly about: "files" | "packages" | "units" | "system";
+  readonly about: "files" | "packages" | "units" | "system" | "commands";
   readonly claim: string;
   /** Leaves the host as it was. @throws AssertionError when the claim does not hold */
   readonly check: (host: Host) => void | Promise<void>;

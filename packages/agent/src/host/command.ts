@@ -106,8 +106,12 @@ async function runAsUnit(purpose: string, argv: readonly string[], timeoutMs: nu
         },
       );
     }
-    if (result === undefined || how === undefined)
-      throw commandFailed({ argv, code: null, output: stderr }, "systemctl status");
+    if (result === undefined || how === undefined) {
+      throw new StackctlError("command_failed", `systemd did not run ${titleOf(argv)}: ${telling(stderr)}`, {
+        retryable: true,
+        details: { command: { argv, code: null, stderr: lastLines(stderr) } },
+      });
+    }
     // A unit that somebody stops has the result `success` too: only the exit code tells.
     return { argv, code: how === "exited" ? Number(status) : null, output: readEnd(log) };
   }
