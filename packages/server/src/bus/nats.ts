@@ -45,6 +45,7 @@ const offlineMs = 100;
 /** nats-server takes 512 KB at once; the rest is for the subject and the headers. */
 const maxReplyBytes = 500 * 1024;
 const eventsConsumer = "server";
+const away = "nats-server is away";
 const seconds = 1e9;
 
 const documentStream: Partial<StreamConfig> & { readonly name: string } = {
@@ -127,11 +128,16 @@ class NatsBus implements Bus {
   readonly #listeners: ((up: boolean) => void)[] = [];
   #messages: ConsumerMessages | null = null;
   #closed = false;
+  /** Resolves while nats-server is there with all that belongs into it. */
+  #ready = Promise.withResolvers<undefined>();
+  /** What ends the calls that are under way when the connection goes: they are not answered any more. */
+  readonly #underWay = new Set<() => void>();
 
   constructor(connection: NatsConnection, manager: JetStreamManager, client: JetStreamClient) {
     this.#connection = connection;
     this.#manager = manager;
     this.#client = client;
+    this.#ready.resolve(undefined);
     void this.#follow();
   }
 
@@ -149,6 +155,7 @@ class NatsBus implements Bus {
 
   async request(host: string, bytes: Uint8Array): Promise<"delivered" | "offline"> {
     try {
+      await this.#whileReady(callMs);
       await this.#connection.request(subjects.request(host), bytes, { timeout: offlineMs });
     } catch (error) {
       if (error instanceof errors.TimeoutError) return "delivered";
@@ -236,7 +243,11 @@ class NatsBus implements Bus {
   /** After a reconnect the store may be another one: everything is made sure of again, then the listeners hear of it. */
   async #follow(): Promise<void> {
     for await (const status of this.#connection.status()) {
-      if (status.type === "disconnect") this.#tell(false);
+      if (status.type === "disconnect") {
+        this.#ready = Promise.withResolvers();
+        for (const end of this.#underWay) end();
+        this.#tell(false);
+      }
       if (status.type !== "reconnect") continue;
       while (!this.#isClosed()) {
         try {
@@ -245,6 +256,7 @@ class NatsBus implements Bus {
             await this.#ensureConsumer(streams.documents, documentConsumer(host));
           // What was asked of the former process is not answered by this one.
           this.#messages?.stop();
+          this.#ready.resolve(undefined);
           this.#tell(true);
           break;
         } catch {
@@ -299,7 +311,8 @@ class NatsBus implements Bus {
     const until = Date.now() + persistMs;
     for (;;) {
       try {
-        await work();
+        await this.#whileReady(until - Date.now());
+        await this.#whileConnected(work);
         return;
       } catch (cause) {
         if (this.#isClosed() || Date.now() > until) {
@@ -309,8 +322,38 @@ class NatsBus implements Bus {
             cause,
           });
         }
-        await pause(250);
+        await pause(100);
       }
+    }
+  }
+
+  /** Does the work, or fails as soon as the connection goes. */
+  async #whileConnected(work: () => Promise<unknown>): Promise<void> {
+    const gone = Promise.withResolvers<never>();
+    const end = (): void => {
+      gone.reject(new Error(away));
+    };
+    this.#underWay.add(end);
+    try {
+      await Promise.race([work(), gone.promise]);
+    } finally {
+      this.#underWay.delete(end);
+    }
+  }
+
+  /** Waits for nats-server when it is away. @throws Error when it does not come in time */
+  async #whileReady(timeoutMs: number): Promise<void> {
+    const timeout = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => {
+        timeout.reject(new Error(away));
+      },
+      Math.max(timeoutMs, 0),
+    );
+    try {
+      await Promise.race([this.#ready.promise, timeout.promise]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
