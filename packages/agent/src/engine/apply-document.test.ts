@@ -1,0 +1,186 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Resource } from "@stackctl/protocol";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { behaviours } from "../resources/index.ts";
+import { FakeHost } from "../testing/fake-host.ts";
+import { applyDocument, planDocument } from "./apply-document.ts";
+import type { Context } from "./resource.ts";
+import { AgentState, setAside, type Ledger } from "./state.ts";
+
+let folder: string;
+let host: FakeHost;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "engine-"));
+  host = new FakeHost();
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+const context = (on: FakeHost): Context => ({
+  host: on,
+  reveal: () => "secret",
+  goingDown: () => Promise.resolve(),
+  doing: () => undefined,
+});
+const resources: Resource[] = [
+  { type: "hostname", name: "hostname", spec: { hostname: "compute1" } },
+  { type: "hosts-file", name: "hosts", spec: { entries: [{ address: "10.0.0.1", names: ["a"] }] } },
+  {
+    type: "chrony",
+    name: "chrony",
+    spec: { servers: ["ntp.example.org"], allow: [], stepThresholdSeconds: 1 },
+  },
+];
+const document = { service: "all", resources };
+const outcomes = (ledger: Ledger): string[] => ledger.done.map(({ id, outcome }) => `${id} ${outcome}`);
+
+/** The state of an agent that dies with its host's crash: from then on nothing of it reaches the disk any more. */
+class MortalState extends AgentState {
+  readonly #host: FakeHost;
+
+  constructor(where: string, on: FakeHost) {
+    super(where);
+    this.#host = on;
+  }
+
+  override keepLedger(service: string, ledger: Ledger): void {
+    try {
+      this.#host.system.bootId();
+    } catch {
+      return;
+    }
+    super.keepLedger(service, ledger);
+  }
+}
+
+/** One life of the agent: begins from what is on disk, as after a kill. */
+async function life(
+  on: FakeHost,
+  wanted: { service: string; resources: Resource[] },
+  seq: number,
+): Promise<Ledger> {
+  const state = new AgentState(folder);
+  const ledger = await applyDocument(behaviours, state, wanted, seq, context(on));
+  state.keepLedger(wanted.service, ledger);
+  return ledger;
+}
+
+describe("applyDocument", () => {
+  it("reports the same after a kill at any change of the host as without one", async () => {
+    const reference = outcomes(await life(new FakeHost(), document, 1));
+    expect(reference.every((line) => line.endsWith(" changed"))).toBe(true);
+    rmSync(folder, { recursive: true });
+    folder = mkdtempSync(join(tmpdir(), "engine-"));
+
+    const clean = new FakeHost();
+    await life(clean, document, 1);
+    for (let n = 1; n <= clean.mutations.length; n++) {
+      rmSync(folder, { recursive: true });
+      folder = mkdtempSync(join(tmpdir(), "engine-"));
+      const killed = new FakeHost();
+      killed.crashAfter(n);
+      await applyDocument(behaviours, new MortalState(folder, killed), document, 1, context(killed));
+      killed.recover();
+      const ledger = await life(killed, document, 1);
+      expect(outcomes(ledger), `killed at change ${String(n)}`).toEqual(reference);
+      expect(killed.snapshot(), `killed at change ${String(n)}`).toEqual(clean.snapshot());
+    }
+  });
+
+  it("changes nothing the second time", async () => {
+    await life(host, document, 1);
+    const before = host.mutations.length;
+    const ledger = await life(host, document, 2);
+    expect(ledger.outcome).toBe("unchanged");
+    expect(host.mutations).toHaveLength(before);
+  });
+
+  it("takes away what its successor does not name, last made first", async () => {
+    await life(host, document, 1);
+    const ledger = await life(host, { service: "all", resources: resources.slice(0, 1) }, 2);
+    expect(outcomes(ledger)).toEqual([
+      "hostname/hostname unchanged",
+      "chrony/chrony changed",
+      "hosts-file/hosts changed",
+    ]);
+    expect(host.packages.installed("chrony")).toBeNull();
+    expect(host.files.read("/etc/chrony/chrony.conf")).toBeNull();
+    expect(outcomes(await life(host, { service: "all", resources: resources.slice(0, 1) }, 3))).toEqual([
+      "hostname/hostname unchanged",
+    ]);
+  });
+
+  it("skips what follows a failure and says after what", async () => {
+    host.mirror.clear();
+    const ledger = await life(
+      host,
+      { service: "all", resources: [resources[2] as Resource, resources[0] as Resource] },
+      1,
+    );
+    expect(ledger.outcome).toBe("failed");
+    expect(ledger.done[1]).toMatchObject({
+      id: "hostname/hostname",
+      outcome: "skipped",
+      why: "chrony/chrony failed",
+    });
+  });
+
+  it("tries everything again when a failed document is given again", async () => {
+    const mirror = [...host.mirror];
+    host.mirror.clear();
+    await life(host, document, 1);
+    for (const [name, each] of mirror) host.mirror.set(name, each);
+    const ledger = await life(host, document, 1);
+    expect(ledger.outcome).toBe("changed");
+  });
+
+  it("plans without touching the host or its own state", async () => {
+    const state = new AgentState(folder);
+    const plan = await planDocument(behaviours, state, document, context(host));
+    expect(plan.map(({ outcome }) => outcome)).toEqual(["planned", "planned", "planned"]);
+    expect(host.mutations).toEqual([]);
+    expect(state.ledger("all").applied).toEqual([]);
+  });
+});
+
+describe("AgentState", () => {
+  it("never gives a number twice, through any number of lives", () => {
+    const seen = new Set<number>();
+    for (let n = 0; n < 5; n++) {
+      const state = new AgentState(folder);
+      for (let each = 0; each < 3; each++) {
+        const number = state.number("result");
+        expect(seen.has(number)).toBe(false);
+        expect(number).toBeGreaterThan(Math.max(0, ...seen));
+        seen.add(number);
+      }
+    }
+  });
+
+  it("keeps events until they are delivered, and tolerates a torn last line", () => {
+    const state = new AgentState(folder);
+    const bootId = "8c6b2c1e-7d2a-4c7e-9f64-0d9b1f1d2a3b";
+    const first = state.queue({ type: "agent.started", version: "0.1.0", bootId });
+    state.queue({ type: "message.refused", subject: "s", why: "w" });
+    const file = join(folder, "outbox.jsonl");
+    writeFileSync(file, `${readFileSync(file, "utf8")}{"n":99,"ev`);
+    const next = new AgentState(folder);
+    expect(next.oldest()).toEqual(first);
+    next.delivered(first.n);
+    expect(next.oldest()?.event.type).toBe("message.refused");
+  });
+
+  it("takes over what was applied into the next incarnation, and nothing else", async () => {
+    await life(host, document, 7);
+    new AgentState(folder).keepFloors({ epoch: 3, leader: null, latestIssuedMs: 5 });
+    setAside(folder, 1);
+    const state = new AgentState(folder);
+    expect(state.floors()).toBeNull();
+    expect(state.documents()).toEqual([]);
+    expect(state.ledger("all")).toMatchObject({ seq: 0, outcome: null, done: [], intent: null });
+    expect(state.ledger("all").applied).toHaveLength(3);
+  });
+});
