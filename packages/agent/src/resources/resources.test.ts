@@ -24,6 +24,8 @@ interface Case {
   readonly spec: (host: FakeHost) => unknown;
   /** Another wish for the same resource. */
   readonly next: (host: FakeHost) => unknown;
+  /** The files that it keeps, with the modes that they must have; root owns them. */
+  readonly keeps: Readonly<Record<string, number>>;
   /** Fields that differ on a bare host. */
   readonly bare: readonly string[];
   /** One edit of the host for each observed field, with the fields that then differ. */
@@ -47,6 +49,7 @@ const cases: readonly Case[] = [
     name: "hostname",
     spec: () => ({ hostname: "controller1" }),
     next: () => ({ hostname: "controller2" }),
+    keeps: { "/etc/hostname": 0o644 },
     bare: ["content", "live"],
     edits: [
       { name: "file", edit: text("/etc/hostname", "other\n"), fields: ["content"] },
@@ -71,6 +74,7 @@ const cases: readonly Case[] = [
     name: "hosts",
     spec: () => ({ entries: [{ address: "10.0.0.11", names: ["c1.demo.internal", "c1"] }] }),
     next: () => ({ entries: [] }),
+    keeps: { "/etc/hosts": 0o644 },
     bare: ["content"],
     edits: [
       { name: "content", edit: text("/etc/hosts", "127.0.0.1 localhost\n"), fields: ["content"] },
@@ -97,6 +101,7 @@ const cases: readonly Case[] = [
     name: "debian",
     spec: () => ({ mirror: "http://10.0.0.1/debian", securityMirror: "http://10.0.0.1/security" }),
     next: () => ({ mirror: "http://10.0.0.2/debian", securityMirror: null }),
+    keeps: { "/etc/apt/sources.list.d/stackctl.sources": 0o644 },
     bare: ["content", "mode", "owner", "ownSources"],
     edits: [
       {
@@ -132,6 +137,10 @@ const cases: readonly Case[] = [
       direct: ["c1", "10.0.0.11"],
     }),
     next: () => ({ url: "http://10.0.0.1:3129", login: null, direct: [] }),
+    keeps: {
+      "/etc/apt/apt.conf.d/90stackctl-proxy": 0o644,
+      "/etc/apt/auth.conf.d/90stackctl-proxy.conf": 0o600,
+    },
     bare: ["content", "mode", "owner", "login"],
     edits: [
       {
@@ -186,6 +195,7 @@ const cases: readonly Case[] = [
     name: "tools",
     spec: () => ({ packages: ["tree", "jq"] }),
     next: () => ({ packages: ["tree"] }),
+    keeps: { "/var/lib/stackctl-agent/installed-packages": 0o600 },
     bare: ["tree", "jq"],
     edits: [
       { name: "first", edit: (host) => host.installed.delete("tree"), fields: ["tree"] },
@@ -203,6 +213,7 @@ const cases: readonly Case[] = [
     name: "chrony",
     spec: () => ({ servers: ["ntp2.example", "ntp1.example"], allow: [], stepThresholdSeconds: 1 }),
     next: () => ({ servers: ["ntp9.example"], allow: ["10.0.0.0/24"], stepThresholdSeconds: 1 }),
+    keeps: { [conf]: 0o644, "/var/lib/stackctl-agent/chrony.loaded": 0o600 },
     bare: ["installed", "content", "mode", "owner", "loaded", "enabled", "active"],
     edits: [
       {
@@ -244,6 +255,7 @@ const cases: readonly Case[] = [
     name: "first-apply",
     spec: (host) => ({ notBootId: host.currentBootId }),
     next: (host) => ({ notBootId: host.currentBootId }),
+    keeps: {},
     bare: ["bootedSince"],
     edits: [],
     bad: { "no boot id": { notBootId: "yesterday" } },
@@ -273,6 +285,13 @@ describe.each(cases)("$type", (given) => {
     expect(await run(resource, context)).toEqual([]);
     expect(host.mutations).toEqual([]);
     expect(host.snapshot()).toEqual(after);
+  });
+
+  it("keeps its files as open or closed as they have to be", async () => {
+    const { host, context, resource } = world(given);
+    await run(resource, context);
+    for (const [path, bits] of Object.entries(given.keeps))
+      expect(host.files.stat(path), path).toEqual({ mode: bits, owner: "root", group: "root" });
   });
 
   it("makes a new wish true over an old one", async () => {
