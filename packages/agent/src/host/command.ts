@@ -2,6 +2,7 @@ import { closeSync, constants, fchmodSync, fstatSync, mkdirSync, openSync, readS
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { hostPaths, StackctlError } from "@stackctl/protocol";
+import { fileFailed } from "./files.ts";
 import { environment, lastLines, query } from "./query.ts";
 
 /** How a command that changes the host ended. */
@@ -135,21 +136,16 @@ async function ended(unit: string, timeoutMs: number): Promise<void> {
 
 /** systemd would make the file readable by all. */
 function prepareLog(log: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
   try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
     const descriptor = openSync(log, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     try {
       fchmodSync(descriptor, 0o600);
     } finally {
       closeSync(descriptor);
     }
-  } catch (cause) {
-    if (!(cause instanceof Error && "code" in cause && cause.code === "ENOSPC")) throw cause;
-    throw new StackctlError("disk_full", `no room to write ${log}`, {
-      retryable: true,
-      details: { remedy: `make room on the host; see: df -h ${folder}` },
-      cause,
-    });
+  } catch (error) {
+    throw fileFailed("write", log, error);
   }
 }
 

@@ -155,7 +155,8 @@ function nameTable(file: string): (id: number) => string {
   };
 }
 
-function fileFailed(verb: string, path: string, error: unknown): unknown {
+/** The error of a call about a file, as one that people can act on: `disk_full` or `file_failed`; others pass as they are. */
+export function fileFailed(verb: string, path: string, error: unknown): unknown {
   if (error instanceof StackctlError || !(error instanceof Error) || !("code" in error)) return error;
   if (hasCode(error, "ENOSPC") || hasCode(error, "EDQUOT")) {
     return new StackctlError("disk_full", `no room to ${verb} ${path}`, {

@@ -1,9 +1,10 @@
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { StackctlError } from "@stackctl/protocol";
-import { change, mustSucceed } from "./command.ts";
+import { change, commandFailed, mustSucceed } from "./command.ts";
 import { readOrNull } from "./files.ts";
 import type { System } from "./host.ts";
+import { query } from "./query.ts";
 
 /** Long enough for guests and databases to be shut down in order. */
 const rebootMinutes = 15;
@@ -19,7 +20,10 @@ export function linuxSystem(): System {
       mustSucceed(await change("hostname", ["hostname", "--", name], 10_000));
     },
     reboot: async () => {
-      mustSucceed(await change("reboot", ["systemctl", "reboot", "--no-block"], 30_000));
+      // No transient unit: it would be stopped while it is waited for, and to ask systemd is one step anyway.
+      const argv = ["systemctl", "reboot", "--no-block"];
+      const { code, stdout, stderr } = await query("systemctl", argv.slice(1), 30_000);
+      if (code !== 0 && !(await isStopping())) throw commandFailed({ argv, code, output: stdout + stderr });
       await delay(rebootMinutes * 60_000, undefined, { ref: false });
       throw new StackctlError(
         "command_timeout",
@@ -28,6 +32,11 @@ export function linuxSystem(): System {
       );
     },
   };
+}
+
+/** True once systemd has begun to shut the host down. */
+async function isStopping(): Promise<boolean> {
+  return (await query("systemctl", ["is-system-running"])).stdout.trim() === "stopping";
 }
 
 /** Seconds since PID 1 began: in a container that is younger than the machine's kernel (proc(5), field 22 of stat). */

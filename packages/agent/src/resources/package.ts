@@ -21,6 +21,7 @@ export const packages: Behaviour<"package"> = {
   async remove({ host, doing }, { packages: names }) {
     const known = readOurs(host);
     const going = names.filter((name) => known.includes(name));
+    if (going.length === 0) return;
     doing(`removing ${going.join(", ")}`);
     await host.packages.purge(going);
     keepOurs(
