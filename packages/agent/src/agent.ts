@@ -19,6 +19,7 @@ import {
   type DocumentBody,
   type EventHeader,
   type FactsAnswer,
+  type PackagesWay,
   type Outcome,
   type PingAnswer,
   type PlanAnswer,
@@ -54,7 +55,7 @@ export interface AgentOptions {
   readonly host: Host;
   readonly behaviours: Behaviours;
   /** What the host is; read in a child, so that what that needs stays out of this process. */
-  readonly facts: (packagesUrl: string | null) => Promise<FactsAnswer>;
+  readonly facts: (way: PackagesWay) => Promise<FactsAnswer>;
   readonly log: (fields: Record<string, unknown>, message: string) => void;
 }
 
@@ -228,7 +229,7 @@ export class Agent {
       case "ping":
         return { version, bootId: host.system.bootId(), timeMs: Date.now() };
       case "facts":
-        return facts(request.packagesUrl);
+        return facts(this.#packagesWay(request.packages));
       case "plan": {
         const services: PlanAnswer["services"] = [];
         for (const { service, digest, resources, sealed } of request.documents) {
@@ -247,6 +248,16 @@ export class Agent {
         return { services };
       }
     }
+  }
+
+  #packagesWay({ url, proxy, sealed }: Extract<AgentRequest, { kind: "facts" }>["packages"]): PackagesWay {
+    if (proxy === null) return { url, proxy: null };
+    const target = new URL(proxy.url);
+    if (proxy.login !== null) {
+      target.username = proxy.login.user;
+      target.password = this.#context(sealed, () => undefined).reveal(proxy.login.password);
+    }
+    return { url, proxy: target.toString() };
   }
 
   /** One thing at a time: documents first, then what was noticed, then the slow pass. */

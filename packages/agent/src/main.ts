@@ -1,5 +1,13 @@
 import { text as readAll } from "node:stream/consumers";
-import { errorData, factsAnswer, hostPaths, version, type FactsAnswer } from "@stackctl/protocol";
+import {
+  errorData,
+  factsAnswer,
+  hostPaths,
+  packagesWay,
+  version,
+  type FactsAnswer,
+  type PackagesWay,
+} from "@stackctl/protocol";
 import { Agent } from "./agent.ts";
 import { openAgentBus } from "./bus/nats.ts";
 import { AgentState } from "./engine/state.ts";
@@ -24,11 +32,11 @@ function log(fields: Record<string, unknown>, message: string): void {
 }
 
 /**
- * `init`: an order on standard input, the answer on standard output. `run`: the agent itself. `facts [URL]`: what the
- * host is, as JSON. `version`.
+ * `init`: an order on standard input, the answer on standard output. `run`: the agent itself. `facts`: what the
+ * host is, as JSON, and whether packages are reached in the way that its standard input tells. `version`.
  */
 async function main(): Promise<void> {
-  const [command = "", argument] = process.argv.slice(2);
+  const [command = ""] = process.argv.slice(2);
   switch (command) {
     case "init": {
       const bootId = (readOrNull("/proc/sys/kernel/random/boot_id") ?? "").trim();
@@ -39,7 +47,8 @@ async function main(): Promise<void> {
       return run();
     case "facts": {
       const { factsAnswerOf } = await import("./facts/facts.ts");
-      process.stdout.write(JSON.stringify(await factsAnswerOf(argument ?? null)));
+      const way = packagesWay.parse(JSON.parse(await readAll(process.stdin)));
+      process.stdout.write(JSON.stringify(await factsAnswerOf(way)));
       return;
     }
     case "version":
@@ -71,20 +80,12 @@ async function run(): Promise<void> {
   await agent.run();
 }
 
-async function askFacts(packagesUrl: string | null): Promise<FactsAnswer> {
+/** Lets a child read the facts: what that needs is gone with it. How packages are reached goes over its standard input. */
+async function askFacts(way: PackagesWay): Promise<FactsAnswer> {
   const self = process.argv[1] ?? "";
   // The child needs the library that was pushed beside Node, as this process does.
-  const { code, stdout, stderr } = await query(
-    "env",
-    [
-      `LD_LIBRARY_PATH=${hostPaths.current}`,
-      process.execPath,
-      self,
-      "facts",
-      ...(packagesUrl === null ? [] : [packagesUrl]),
-    ],
-    25_000,
-  );
+  const argv = [`LD_LIBRARY_PATH=${hostPaths.current}`, process.execPath, self, "facts"];
+  const { code, stdout, stderr } = await query("env", argv, 25_000, JSON.stringify(way));
   if (code !== 0) throw new Error(`facts ended with ${String(code)}: ${stderr.slice(-300)}`);
   return factsAnswer.parse(JSON.parse(stdout));
 }

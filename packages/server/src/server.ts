@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { createUser, fromSeed } from "@nats-io/nkeys";
 import {
   natsTlsName,
+  pingAnswer,
   privateKey,
   privateKeyText,
   publicKeyText,
@@ -142,6 +143,15 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       documentKeys: { [kid]: publicKeyText(key) },
       epochFloor: epoch,
     },
+    answers: async (host) => {
+      try {
+        pingAnswer.parse(await questions.ask(host, { kind: "ping" }, 3000));
+        return true;
+      } catch (error) {
+        if (error instanceof StackctlError && error.code === "agent_unreachable") return false;
+        throw error;
+      }
+    },
     admit: async (host) => {
       await nats.reload(agentKeys());
       await bus.ensureConsumer(host, true);
@@ -252,6 +262,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     planner,
     runs,
     questions,
+    publisher,
     cloudFile,
     startedAt,
     load,

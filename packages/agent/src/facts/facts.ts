@@ -1,7 +1,7 @@
-import { closeSync, mkdtempSync, openSync, rmSync, statfsSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { availableParallelism, hostname, machine, networkInterfaces, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
-import { StackctlError, type Facts, type FactsAnswer } from "@stackctl/protocol";
+import { StackctlError, type Facts, type FactsAnswer, type PackagesWay } from "@stackctl/protocol";
 import { problemOf } from "../host/apt.ts";
 import { readOrNull } from "../host/files.ts";
 import { query } from "../host/query.ts";
@@ -42,24 +42,32 @@ export async function collectFacts(): Promise<Facts> {
   };
 }
 
-/** What the host answers to a `facts` request; printed by `agent.cjs facts [URL]`. */
-export async function factsAnswerOf(packagesUrl: string | null): Promise<FactsAnswer> {
-  return {
-    facts: await collectFacts(),
-    packagesProblem: packagesUrl === null ? null : await packagesProblem(packagesUrl),
-  };
+/** What the host answers to a `facts` request; printed by `agent.cjs facts`. */
+export async function factsAnswerOf(way: PackagesWay): Promise<FactsAnswer> {
+  return { facts: await collectFacts(), packagesProblem: await packagesProblem(way) };
 }
 
 /**
- * Fetches one small file the way apt would, with the host's own apt configuration: its proxy and password too.
+ * Fetches one small file the way apt would: through the proxy that is given, in place of all that the host is configured to,
+ * else with the host's own apt configuration.
  * @returns null when it arrived, else why not, in one sentence
  */
-export async function packagesProblem(url: string): Promise<string | null> {
+async function packagesProblem({ url, proxy }: PackagesWay): Promise<string | null> {
+  // Made 0700: the configuration in it may hold the proxy's password.
   const folder = mkdtempSync(join(tmpdir(), "stackctl-facts-"));
+  const configuration = join(folder, "apt.conf");
+  const own = [
+    'Dir::Etc::parts "/dev/null";',
+    'Dir::Etc::main "/dev/null";',
+    `Acquire::http::Proxy "${proxy ?? ""}";`,
+  ];
   try {
+    writeFileSync(configuration, proxy === null ? "" : `${own.join("\n")}\n`, { mode: 0o600 });
     const { code, stdout, stderr } = await query(
-      "/usr/lib/apt/apt-helper",
+      "env",
       [
+        `APT_CONFIG=${configuration}`,
+        "/usr/lib/apt/apt-helper",
         ...["Acquire::Retries=0", "Acquire::http::Timeout=10", "Acquire::https::Timeout=10"].flatMap(
           (option) => ["-o", option],
         ),

@@ -20,11 +20,12 @@ export const environment = {
 /**
  * Runs a command that only reads, to its end; its exit code is for the caller to judge. What changes the host goes
  * through `command.ts` instead.
+ * @param input what it finds on its standard input; the way for what others must not see in its arguments
  * @throws StackctlError `command_timeout`; `command_failed` when it cannot be started or says more than 4 MiB
  */
-export function query(file: string, args: readonly string[], timeoutMs = 10_000): Promise<Ended> {
+export function query(file: string, args: readonly string[], timeoutMs = 10_000, input = ""): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    execFile(
+    const child = execFile(
       file,
       args,
       {
@@ -65,6 +66,9 @@ export function query(file: string, args: readonly string[], timeoutMs = 10_000)
         }
       },
     );
+    // A command that ends without reading closes its end; what it made of that is told by its exit.
+    child.stdin?.on("error", () => undefined);
+    child.stdin?.end(input);
   });
 }
 

@@ -184,7 +184,7 @@ describe("acceptDocument", () => {
             {
               type: "chrony",
               name: "chrony",
-              spec: { servers: ["a"], allow: [], stepThresholdSeconds: 1e999 },
+              spec: { servers: ["a"], allow: [], stepThresholdSeconds: Number.POSITIVE_INFINITY },
             },
           ],
         },
@@ -280,9 +280,15 @@ describe("acceptDocument", () => {
 });
 
 describe("acceptRequest", () => {
-  const { service: _service, seq: _seq, minAgent: _minAgent, ...common } = goodHeader;
   const header: RequestHeader = {
-    ...common,
+    v: 1,
+    cluster,
+    agent: "compute1",
+    incarnation: 2,
+    leader,
+    epoch: 3,
+    issuedAt: goodHeader.issuedAt,
+    kid: goodHeader.kid,
     kind: "req",
     requestId: "5b0fd1c2-8a2b-4b7a-9d7f-1d2c3b4a5e6f",
     notAfter: "2026-01-01T12:00:29.000Z",

@@ -1,11 +1,22 @@
 import * as z from "zod/mini";
 import { documentBody } from "../document.ts";
+import { aptProxySpec } from "../resources/apt-proxy.ts";
+import { mirrorUrl } from "../resources/apt-repository.ts";
+import { sealedSecret } from "../seal.ts";
 import { facts } from "../facts.ts";
 import { serviceName } from "../names.ts";
 import { resourceOutcome } from "../outcome.ts";
 
 /** How long a request may be acted on after it was issued. */
 export const requestLifeSeconds = 30;
+
+/** How packages are to be reached, as it is handed to the child that tries: over its standard input only. */
+export const packagesWay = z.strictObject({
+  url: mirrorUrl,
+  /** With credentials; null: whatever the host uses. */
+  proxy: z.nullable(z.string()),
+});
+export type PackagesWay = z.infer<typeof packagesWay>;
 
 /** What the server may ask an agent now. The closed list: no other way into a host exists. */
 export const agentRequest = z.discriminatedUnion("kind", [
@@ -16,8 +27,13 @@ export const agentRequest = z.discriminatedUnion("kind", [
   /** What are you; answered by {@link factsAnswer}. */
   z.strictObject({
     kind: z.literal("facts"),
-    /** A file to fetch the way apt would, to prove mirror and proxy; null: do not try. */
-    packagesUrl: z.nullable(z.string()),
+    packages: z.strictObject({
+      /** A file to fetch the way apt would, to prove mirror and proxy before they are applied. */
+      url: mirrorUrl,
+      /** The proxy that the cloud's file names; null: whatever the host uses. */
+      proxy: z.nullable(aptProxySpec),
+      sealed: z.array(sealedSecret).check(z.maxLength(4)),
+    }),
   }),
 ]);
 export type AgentRequest = z.infer<typeof agentRequest>;
@@ -39,7 +55,7 @@ export type PlanAnswer = z.infer<typeof planAnswer>;
 
 export const factsAnswer = z.strictObject({
   facts,
-  /** Null: the packages were reached, or not asked for; else why not. */
+  /** Null: the packages were reached; else why not. */
   packagesProblem: z.nullable(z.string()),
 });
 export type FactsAnswer = z.infer<typeof factsAnswer>;

@@ -3,6 +3,7 @@ import type { LoadedCloud } from "../config/model.ts";
 import type { Questions } from "../fleet/ask.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Planner } from "../run/planner.ts";
+import type { Publisher } from "../run/publisher.ts";
 import type { Runs } from "../run/runs.ts";
 import type { Store } from "../store/store.ts";
 import type { Vault } from "../vault/vault.ts";
@@ -17,6 +18,7 @@ export interface HandlersOptions {
   readonly planner: Planner;
   readonly runs: Runs;
   readonly questions: Questions;
+  readonly publisher: Publisher;
   readonly cloudFile: string;
   readonly startedAt: string;
   /** Reads `cloud.yaml` as it is now. */
@@ -29,7 +31,7 @@ export interface HandlersOptions {
 
 /** Every call of the command line. */
 export function handlers(options: HandlersOptions): ApiHandlers {
-  const { store, vault, fleet, planner, runs, questions, load } = options;
+  const { store, vault, fleet, planner, runs, questions, publisher, load } = options;
   const cluster = store.cloud()?.cluster;
   if (cluster === undefined) throw new Error("the store holds no cloud");
   return {
@@ -45,7 +47,7 @@ export function handlers(options: HandlersOptions): ApiHandlers {
       return {};
     },
     preflight: async ({ scope }) => ({
-      rows: await preflight(load().cloud, scope, { store, vault, fleet, questions }),
+      rows: await preflight(load().cloud, scope, { store, vault, fleet, questions, publisher }),
     }),
     plan: async ({ scope }) => {
       await options.settled;

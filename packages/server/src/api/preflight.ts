@@ -5,7 +5,9 @@ import { connectSsh } from "../bootstrap/ssh.ts";
 import { proxyPasswordSecret, type Cloud, type CloudHost } from "../config/model.ts";
 import type { Questions } from "../fleet/ask.ts";
 import type { Fleet } from "../fleet/fleet.ts";
+import type { Publisher } from "../run/publisher.ts";
 import { hostsOf } from "../run/scope.ts";
+import { proxyResource } from "../services/host.ts";
 import type { Store } from "../store/store.ts";
 import type { Vault } from "../vault/vault.ts";
 
@@ -14,6 +16,7 @@ export interface PreflightOptions {
   readonly vault: Vault;
   readonly fleet: Fleet;
   readonly questions: Questions;
+  readonly publisher: Publisher;
 }
 
 /** Looks at every host of the scope at once, read-only: through its agent where there is one, else over SSH. */
@@ -40,14 +43,17 @@ export function packagesUrl(cloud: Cloud): string {
   return `${cloud.packages.mirror ?? "http://deb.debian.org/debian"}/dists/bookworm/InRelease`;
 }
 
-async function byAgent(
-  host: CloudHost,
-  cloud: Cloud,
-  { questions }: PreflightOptions,
-): Promise<PreflightRow> {
-  const answer = factsAnswer.parse(
-    await questions.ask(host.name, { kind: "facts", packagesUrl: packagesUrl(cloud) }, 25_000),
-  );
+async function byAgent(host: CloudHost, cloud: Cloud, options: PreflightOptions): Promise<PreflightRow> {
+  const { store, vault, questions, publisher } = options;
+  const agent = store.agent(host.name);
+  if (agent === null) throw new Error(`${host.name} is not enrolled`);
+  const proxy = proxyResource(cloud, (name) => vault.needVersion(name));
+  const packages = {
+    url: packagesUrl(cloud),
+    proxy: proxy?.spec ?? null,
+    sealed: publisher.seal(agent, { resources: proxy === null ? [] : [proxy] }),
+  };
+  const answer = factsAnswer.parse(await questions.ask(host.name, { kind: "facts", packages }, 25_000));
   return judge(host, cloud, answer.facts, answer.packagesProblem, Date.now(), "agent");
 }
 

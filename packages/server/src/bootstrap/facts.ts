@@ -119,6 +119,8 @@ export async function sshPackagesProblem(session: SshSession, way: PackagesWay):
 function aptConfiguration({ proxyUrl, proxyUser, proxyPassword }: PackagesWay): string {
   const lines = ['Acquire::Retries "0";', 'Acquire::http::Timeout "10";'];
   if (proxyUrl !== null) {
+    // What the host is configured to now must not speak in place of what the file says.
+    lines.push('Dir::Etc::parts "/dev/null";', 'Dir::Etc::main "/dev/null";');
     const url = new URL(proxyUrl);
     if (proxyUser !== null) url.username = proxyUser;
     if (proxyPassword !== null) url.password = proxyPassword;

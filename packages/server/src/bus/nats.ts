@@ -66,6 +66,9 @@ const eventStream: Partial<StreamConfig> & { readonly name: string } = {
   // Half of what the account may store: however much agents say, documents still find room.
   max_bytes: 512 * 1024 * 1024,
   max_age: 7 * 86_400 * seconds,
+  // An id is remembered for the whole stream, so that one agent could use up another's before it does. Nothing needs
+  // it: events carry a number. This is the least that nats-server takes.
+  duplicate_window: 0.1 * seconds,
   discard: "old",
   max_msg_size: maxMessageBytes,
   storage: "file",

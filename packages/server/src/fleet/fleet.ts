@@ -53,9 +53,17 @@ export class Fleet {
     this.#absentAfterMs = ms;
   }
 
-  /** Begins to listen for a host, with what was last known of it. */
+  /**
+   * Begins to listen for a host, with what was last known of it. Said again of a host that is known, its silence so far
+   * does not count: its agent was just started.
+   */
   add(host: string, lastStatus: AgentStatus | null, lastHeardMs: number): void {
-    if (this.#entries.has(host)) return;
+    const known = this.#entries.get(host);
+    if (known !== undefined) {
+      known.listeningMs = this.#now();
+      if (known.state === "absent") this.#set(host, known, "silent");
+      return;
+    }
     const now = this.#now();
     this.#entries.set(host, {
       heardMs: lastHeardMs,
@@ -79,6 +87,12 @@ export class Fleet {
       this.#set(host, entry, "ok");
     }
     this.#emitter.emit("news", host);
+  }
+
+  /** The agent was asked and is not there, though its last heartbeat is not long ago. */
+  lost(host: string): void {
+    const entry = this.#entries.get(host);
+    if (entry?.state === "ok") this.#set(host, entry, "silent");
   }
 
   /** The agent said that its host goes down now. */

@@ -23,6 +23,8 @@ export interface EnrollerOptions {
   readonly trust: Pick<EnrolmentOrder, "cluster" | "servers" | "ca" | "documentKeys" | "epochFloor">;
   /** Lets the agent in: nats-server's accounts, its consumer, its heartbeats. */
   readonly admit: (host: string) => Promise<void>;
+  /** True when the agent answers right now, whatever its last heartbeat said. */
+  readonly answers: (host: string) => Promise<boolean>;
 }
 
 /** How a chain follows what enrolment does. */
@@ -53,6 +55,14 @@ export class Enroller {
     const { store, fleet } = this.#options;
     const known = store.agent(host.name);
     const { release } = await this.#options.runtime();
+    // A heartbeat may be ten seconds old; whether the agent is there is known only by asking.
+    if (
+      known !== null &&
+      fleet.presence(host.name)?.state === "ok" &&
+      !(await this.#options.answers(host.name))
+    ) {
+      fleet.lost(host.name);
+    }
     if (known !== null && (await this.#connected(host.name, graceMs, report)) && known.release === release)
       return "unchanged";
 
@@ -72,6 +82,7 @@ export class Enroller {
         }
         report.say("starting the agent");
         if (await restartAgent(session)) {
+          fleet.add(host.name, null, 0);
           if (await this.#connected(host.name, graceMs, report)) return "changed";
         }
       }

@@ -52,13 +52,7 @@ export class Planner {
   compile(loaded: LoadedCloud, host: CloudHost): CompiledDocument[] {
     const context: CompileContext = {
       cloud: loaded.cloud,
-      secretVersion: (name) => {
-        const version = this.#vault.version(name);
-        if (version !== null) return version;
-        throw new StackctlError("secret_missing", `the vault has no secret ${name}`, {
-          details: { remedy: `stackctl secret set ${name}` },
-        });
-      },
+      secretVersion: (name) => this.#vault.needVersion(name),
       rebootOrders: this.#store.rebootOrders(),
     };
     const held = this.#store

@@ -183,6 +183,10 @@ export class Runs {
     this.#stopped = true;
   }
 
+  #isStopped(): boolean {
+    return this.#stopped;
+  }
+
   #busy(host: string): boolean {
     return [...this.#active.values()].some(({ row }) => row.hosts.includes(host));
   }
@@ -210,7 +214,7 @@ export class Runs {
       }),
     );
     void Promise.all(chains).then(() => {
-      if (this.#stopped) return;
+      if (this.#isStopped()) return;
       const seconds = (Date.now() - Date.parse(row.startedAt)) / 1000;
       this.#options.store.decide("server", { type: "run.ended", run: row.id, seconds });
       const ended = this.#options.store.run(row.id);
@@ -253,14 +257,14 @@ export class Runs {
         try {
           done = await work();
         } catch (error) {
-          if (this.#stopped) return;
+          if (this.#isStopped()) return;
           done = { outcome: error instanceof Skip ? "skipped" : "failed", why: reason(error), resources: [] };
           if (!(error instanceof StackctlError) && !(error instanceof Skip)) {
             this.#options.log({ host: host.name, service, err: error }, "step failed unexpectedly");
           }
         }
       }
-      if (this.#stopped) return;
+      if (this.#isStopped()) return;
       const first = chain.blocked === null;
       if (done.outcome === "failed" || done.outcome === "skipped")
         chain.blocked ??= { outcome: done.outcome, service, why: done.why ?? "" };
@@ -290,7 +294,7 @@ export class Runs {
     };
 
     await take(enrolStep, () => this.#enrol(active, host));
-    if (this.#stopped) return;
+    if (this.#isStopped()) return;
     // Only now is all known that documents depend on, such as whether this host owes a reboot.
     const documents = this.#options.planner.compile(active.loaded, host);
     for (const { service } of documents) {
@@ -304,7 +308,7 @@ export class Runs {
         : null;
     for (const document of documents) {
       await take(document.service, () => this.#apply(active, host, document, plan));
-      if (this.#stopped) return;
+      if (this.#isStopped()) return;
     }
   }
 
@@ -398,7 +402,7 @@ export class Runs {
       } else {
         this.#set(active, host.name, service, "running", presence?.status?.doing ?? null);
       }
-      if (this.#stopped) throw new Skip("the server stops");
+      if (this.#isStopped()) throw new Skip("the server stops");
       await new Promise<void>((resolve) => {
         const done = (): void => {
           clearTimeout(timer);

@@ -1,3 +1,4 @@
+import type { Resource } from "@stackctl/protocol";
 import { proxyPasswordSecret, type Cloud, type CloudHost } from "../config/model.ts";
 import type { PlacedResource, ServiceDefinition } from "./service.ts";
 
@@ -16,33 +17,33 @@ export const hostService: ServiceDefinition = {
         origin: ["hosts"],
       },
     ];
-    const { mirror, securityMirror, proxy, proxyUser } = cloud.packages;
+    const { mirror, securityMirror } = cloud.packages;
     if (mirror !== null) {
       resources.push({
         resource: { type: "apt-repository", name: "debian", spec: { mirror, securityMirror } },
         origin: ["packages", "mirror"],
       });
     }
-    if (proxy !== null) {
-      const login =
-        proxyUser === null
-          ? null
-          : {
-              user: proxyUser,
-              password: { secret: proxyPasswordSecret, version: secretVersion(proxyPasswordSecret) },
-            };
-      resources.push({
-        resource: {
-          type: "apt-proxy",
-          name: "proxy",
-          spec: { url: proxy, login, direct: [...directHosts(cloud)] },
-        },
-        origin: ["packages", "proxy"],
-      });
-    }
+    const proxy = proxyResource(cloud, secretVersion);
+    if (proxy !== null) resources.push({ resource: proxy, origin: ["packages", "proxy"] });
     return resources;
   },
 };
+
+/** The package proxy as the file names it, with its password by reference; null: none. */
+export function proxyResource(
+  cloud: Cloud,
+  secretVersion: (name: string) => number,
+): Extract<Resource, { type: "apt-proxy" }> | null {
+  const { proxy, proxyUser } = cloud.packages;
+  if (proxy === null) return null;
+  const password = proxyPasswordSecret;
+  const login =
+    proxyUser === null
+      ? null
+      : { user: proxyUser, password: { secret: password, version: secretVersion(password) } };
+  return { type: "apt-proxy", name: "proxy", spec: { url: proxy, login, direct: [...directHosts(cloud)] } };
+}
 
 /** The cloud's domain: `<cloud>.internal`, kept free for private use (RFC 9476 for the idea, ICANN's reservation of .internal). */
 export function internalDomain(cloud: Cloud): string {

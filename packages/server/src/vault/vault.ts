@@ -55,6 +55,15 @@ export class Vault {
     return this.#store.secret(name)?.version ?? null;
   }
 
+  /** The newest version's number. @throws StackctlError `secret_missing` with how to set it */
+  needVersion(name: string): number {
+    const version = this.version(name);
+    if (version !== null) return version;
+    throw new StackctlError("secret_missing", `the vault has no secret ${name}`, {
+      details: { remedy: `stackctl secret set ${name}` },
+    });
+  }
+
   /**
    * The value of a secret: its newest version, or a given one.
    * @throws StackctlError `secret_missing`
