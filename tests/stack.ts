@@ -63,7 +63,7 @@ export function stackIn(folder: string, home: string = join(folder, ".stackctl")
 }
 
 /** The arguments of `stackctl init` that describe a lab. */
-export function initArguments(lab: Lab): string[] {
+function initArguments(lab: Lab): string[] {
   const count = (role: string): string => String(lab.hosts.filter((host) => host.role === role).length);
   const { management, public: outside, data } = lab.networks;
   return [

@@ -100,7 +100,7 @@ export async function unmountHost(lab: Lab, host: string): Promise<void> {
 }
 
 /** True when something is mounted exactly there. */
-export function isMounted(folder: string): boolean {
+function isMounted(folder: string): boolean {
   return readFileSync("/proc/self/mounts", "utf8").includes(` ${folder} `);
 }
 

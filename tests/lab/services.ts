@@ -123,7 +123,7 @@ export async function tendSquid(upLabs: readonly Lab[], keepForMachine: boolean)
 }
 
 /** squid's process; null when it is not running. */
-export function squidMark(): ProcessMark | null {
+function squidMark(): ProcessMark | null {
   if (!existsSync(pidFile)) return null;
   const pid = Number(readFileSync(pidFile, "utf8"));
   const line = existsSync(`/proc/${String(pid)}/cmdline`)
@@ -179,7 +179,7 @@ function timePidFile(lab: Lab): string {
 }
 
 /** The lab's chronyd; null when it is not running. */
-export function timeMark(lab: Lab): ProcessMark | null {
+function timeMark(lab: Lab): ProcessMark | null {
   const file = timePidFile(lab);
   if (!existsSync(file)) return null;
   const pid = Number(readFileSync(file, "utf8"));

@@ -110,7 +110,7 @@ export async function up(wish: LabWish, say: (text: string) => void): Promise<La
 }
 
 /** True while the lab's bridges are there. */
-export function isUp(lab: Lab): boolean {
+function isUp(lab: Lab): boolean {
   return hasLink(bridgeName(lab.name, "management"));
 }
 

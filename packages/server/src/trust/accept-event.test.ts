@@ -83,9 +83,8 @@ describe("counts none of", () => {
       const bad = Uint8Array.from(good);
       bad[bit >> 3] = (bad[bit >> 3] ?? 0) ^ (1 << (bit & 7));
       try {
-        const taken = acceptEvent(bad, expected);
-        // Base64 has bits in its last digit that mean nothing; what was signed is the same then.
-        if (JSON.stringify(taken) !== JSON.stringify({ header, body: event })) accepted++;
+        acceptEvent(bad, expected);
+        accepted++;
       } catch (error) {
         expect(error).toHaveProperty("code", "message_refused");
       }
