@@ -92,7 +92,7 @@ export function checkAnswer(order: EnrolmentOrder, text: string): EnrolmentAnswe
   if (answer.version !== version)
     throw refusedEnrolment(order.host, `its agent is of version ${answer.version}, ${version} was pushed`);
   const challenge = Buffer.from(order.challenge);
-  const nkey = fromPublic(answer.nkey).verify(challenge, Buffer.from(answer.proofs.nkey, "base64"));
+  const nkey = nkeyProves(answer.nkey, challenge, Buffer.from(answer.proofs.nkey, "base64"));
   const event = verify(
     null,
     challenge,
@@ -102,6 +102,16 @@ export function checkAnswer(order: EnrolmentOrder, text: string): EnrolmentAnswe
   if (!nkey || !event)
     throw refusedEnrolment(order.host, "it does not prove that it has the keys that it names");
   return answer;
+}
+
+/** True when the signature is by that NATS key. A key or signature that is none at all proves nothing either. */
+function nkeyProves(nkey: string, challenge: Buffer, signature: Buffer): boolean {
+  try {
+    return fromPublic(nkey).verify(challenge, signature);
+  } catch (error) {
+    if (error instanceof Error) return false;
+    throw error;
+  }
 }
 
 /**
