@@ -13,11 +13,7 @@ const check: readonly (readonly string[])[] = [
   ["knip"],
   ["vitest", "run", "--project", "unit"],
 ];
-const build: readonly (readonly string[])[] = [
-  ["tsup", "--config", "packages/agent/tsup.config.ts", "--silent"],
-  ["tsup", "--config", "packages/server/tsup.config.ts", "--silent"],
-  ["tsup", "--config", "packages/cli/tsup.config.ts", "--silent"],
-];
+const build: readonly (readonly string[])[] = [["tsup", "--silent"]];
 const scripts: Readonly<Record<string, readonly (readonly string[])[]>> = {
   build,
   check,

@@ -128,6 +128,10 @@ describe("requests", () => {
     const begun = performance.now();
     await expect(world.bus.request("gone", bytes("?"))).resolves.toBe("offline");
     expect(performance.now() - begun).toBeLessThan(90);
+    const many = await Promise.all(
+      Array.from({ length: 200 }, (_, i) => world.bus.request("gone", bytes(String(i)))),
+    );
+    expect(new Set(many)).toEqual(new Set(["offline"]));
   });
 
   it("reach a connected agent, many at once", async () => {

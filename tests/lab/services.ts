@@ -48,7 +48,7 @@ export function squidConfiguration(labs: readonly Lab[]): string {
       "cache_peer_access debian allow all",
     );
     lines.push(
-      "acl accelerated myportname -i " +
+      "acl accelerated myportname " +
         labs
           .filter((lab) => lab.mirror !== null)
           .map((lab) => `mirror_${lab.name.replaceAll("-", "_")}`)

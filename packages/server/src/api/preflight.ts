@@ -1,7 +1,7 @@
 import { factsAnswer, type PreflightRow, type Scope } from "@stackctl/protocol";
 import { sshFacts, sshPackagesProblem } from "../bootstrap/facts.ts";
 import { judge, unreachableRow } from "../bootstrap/preflight.ts";
-import { connectSsh } from "../bootstrap/ssh.ts";
+import { connectSsh, sshTarget } from "../bootstrap/ssh.ts";
 import { proxyPasswordSecret, type Cloud, type CloudHost } from "../config/model.ts";
 import type { Questions } from "../fleet/ask.ts";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -62,15 +62,7 @@ async function bySsh(
   cloud: Cloud,
   { store, vault }: PreflightOptions,
 ): Promise<PreflightRow> {
-  const session = await connectSsh({
-    host: host.name,
-    address: host.addresses.management,
-    port: host.sshPort,
-    user: cloud.ssh.user,
-    privateKey: cloud.ssh.privateKey,
-    pinnedFingerprint: store.pin(host.name),
-    expectedFingerprint: host.hostKey,
-  });
+  const session = await connectSsh(sshTarget(host, cloud, store.pin(host.name)));
   try {
     const facts = await sshFacts(session);
     const now = Date.now();

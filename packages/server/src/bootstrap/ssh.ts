@@ -4,6 +4,7 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { Client, type ConnectConfig } from "ssh2";
 import { StackctlError } from "@stackctl/protocol";
+import type { Cloud, CloudHost } from "../config/model.ts";
 
 /** Where and as whom to log in. */
 export interface SshTarget {
@@ -18,6 +19,19 @@ export interface SshTarget {
   readonly pinnedFingerprint: string | null;
   /** The fingerprint that `cloud.yaml` demands; null: none. */
   readonly expectedFingerprint: string | null;
+}
+
+/** How `cloud.yaml` says that a host is logged in to. */
+export function sshTarget(host: CloudHost, cloud: Cloud, pinnedFingerprint: string | null): SshTarget {
+  return {
+    host: host.name,
+    address: host.addresses.management,
+    port: host.sshPort,
+    user: cloud.ssh.user,
+    privateKey: cloud.ssh.privateKey,
+    pinnedFingerprint,
+    expectedFingerprint: host.hostKey,
+  };
 }
 
 export interface SshResult {

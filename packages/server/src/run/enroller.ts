@@ -4,7 +4,7 @@ import { enrolHost, restartAgent, upgradeAgent } from "../bootstrap/enrol.ts";
 import { sshFacts } from "../bootstrap/facts.ts";
 import { judge } from "../bootstrap/preflight.ts";
 import type { Runtime } from "../bootstrap/runtime.ts";
-import { connectSsh, type SshSession } from "../bootstrap/ssh.ts";
+import { connectSsh, sshTarget, type SshSession } from "../bootstrap/ssh.ts";
 import type { Cloud, CloudHost } from "../config/model.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Store } from "../store/store.ts";
@@ -29,6 +29,7 @@ export interface EnrollerOptions {
 
 /** How a chain follows what enrolment does. */
 export interface EnrolReport {
+  readonly run: number;
   readonly say: (doing: string) => void;
   /** The host is away; said with what is being waited for. */
   readonly waiting: (why: string) => void;
@@ -54,6 +55,8 @@ export class Enroller {
   async ensure(host: CloudHost, cloud: Cloud, report: EnrolReport): Promise<"unchanged" | "changed"> {
     const { store, fleet } = this.#options;
     const known = store.agent(host.name);
+    // A run that was killed after it had done this has changed it all the same.
+    const asItWas = known?.run === report.run ? "changed" : "unchanged";
     const { release } = await this.#options.runtime();
     // A heartbeat may be ten seconds old; whether the agent is there is known only by asking.
     if (
@@ -64,10 +67,10 @@ export class Enroller {
       fleet.lost(host.name);
     }
     if (known !== null && (await this.#connected(host.name, graceMs, report)) && known.release === release)
-      return "unchanged";
+      return asItWas;
 
     const session = await this.#reach(host, cloud, report);
-    if (session === null) return "unchanged";
+    if (session === null) return asItWas;
     try {
       if (store.pin(host.name) === null) {
         store.decide("server", { type: "host.pinned", host: host.name, fingerprint: session.fingerprint });
@@ -77,11 +80,17 @@ export class Enroller {
         if (known.release !== release && fleet.presence(host.name)?.state === "ok") {
           report.say("upgrading the agent");
           await upgradeAgent(session, runtime, report.say);
-          store.decide("server", { type: "host.pushed", host: host.name, release });
+          store.decide("server", { type: "host.pushed", host: host.name, release, run: report.run });
           return "changed";
         }
         report.say("starting the agent");
         if (await restartAgent(session)) {
+          store.decide("server", {
+            type: "host.pushed",
+            host: host.name,
+            release: known.release,
+            run: report.run,
+          });
           fleet.add(host.name, null, 0);
           if (await this.#connected(host.name, graceMs, report)) return "changed";
         }
@@ -99,15 +108,7 @@ export class Enroller {
     for (;;) {
       report.say("connecting over ssh");
       try {
-        return await connectSsh({
-          host: host.name,
-          address: host.addresses.management,
-          port: host.sshPort,
-          user: cloud.ssh.user,
-          privateKey: cloud.ssh.privateKey,
-          pinnedFingerprint: store.pin(host.name),
-          expectedFingerprint: host.hostKey,
-        });
+        return await connectSsh(sshTarget(host, cloud, store.pin(host.name)));
       } catch (error) {
         if (!(error instanceof StackctlError) || error.code !== "ssh_unreachable") throw error;
         const presence = fleet.presence(host.name);
@@ -161,6 +162,7 @@ export class Enroller {
       sealKey: answer.sealKey,
       release: runtime.release,
       bootId: answer.bootId,
+      run: report.run,
     });
     report.say("letting the agent in");
     await admit(host.name);

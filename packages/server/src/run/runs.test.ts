@@ -64,6 +64,7 @@ class World {
         sealKey: "s",
         release: "r",
         bootId,
+        run: 0,
       });
       this.fleet.add(name, null, 0);
       this.fleet.heard(name, status);

@@ -318,6 +318,7 @@ export class Runs {
     };
     const deadlineMs = Date.now() + active.loaded.cloud.absentAfterSeconds * 1000;
     const what = await this.#options.enroller.ensure(host, active.loaded.cloud, {
+      run: active.row.id,
       say,
       waiting: (why) => {
         if (this.#live(active, host.name, enrolStep)?.state !== "waiting")

@@ -31,8 +31,11 @@ export type Decision =
       readonly sealKey: string;
       readonly release: string;
       readonly bootId: string;
+      /** In which run. */
+      readonly run: number;
     }
-  | { readonly type: "host.pushed"; readonly host: string; readonly release: string }
+  /** Its agent was started by us, perhaps with a newer release. */
+  | { readonly type: "host.pushed"; readonly host: string; readonly release: string; readonly run: number }
   | { readonly type: "reboot.ordered"; readonly host: string; readonly notBootId: string }
   | {
       readonly type: "run.started";
@@ -70,7 +73,7 @@ export const decisionTables = `
   CREATE TABLE IF NOT EXISTS secret (name TEXT NOT NULL, version INTEGER NOT NULL, box TEXT NOT NULL, PRIMARY KEY (name, version)) STRICT;
   CREATE TABLE IF NOT EXISTS pin (host TEXT PRIMARY KEY, fingerprint TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS agent (host TEXT PRIMARY KEY, incarnation INTEGER NOT NULL, nkey TEXT NOT NULL, eventKey TEXT NOT NULL,
-    sealKey TEXT NOT NULL, release TEXT NOT NULL, enrolledBootId TEXT NOT NULL) STRICT;
+    sealKey TEXT NOT NULL, release TEXT NOT NULL, enrolledBootId TEXT NOT NULL, run INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS reboot (host TEXT PRIMARY KEY, notBootId TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS run (id INTEGER PRIMARY KEY, scope TEXT NOT NULL, hosts TEXT NOT NULL, cloudText TEXT NOT NULL,
     cause TEXT NOT NULL, startedAt TEXT NOT NULL, endedAt TEXT, seconds REAL) STRICT;
@@ -116,7 +119,7 @@ export function applyDecision(db: DatabaseSync, at: string, decision: Decision):
       return null;
     case "host.enrolled":
       run(
-        "INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         decision.host,
         decision.incarnation,
         decision.nkey,
@@ -124,12 +127,18 @@ export function applyDecision(db: DatabaseSync, at: string, decision: Decision):
         decision.sealKey,
         decision.release,
         decision.bootId,
+        decision.run,
       );
       // A new incarnation has lost what the former one held.
       run("DELETE FROM document WHERE host = ?", decision.host);
       return null;
     case "host.pushed":
-      run("UPDATE agent SET release = ? WHERE host = ?", decision.release, decision.host);
+      run(
+        "UPDATE agent SET release = ?, run = ? WHERE host = ?",
+        decision.release,
+        decision.run,
+        decision.host,
+      );
       return null;
     case "reboot.ordered":
       run("INSERT OR REPLACE INTO reboot VALUES (?, ?)", decision.host, decision.notBootId);

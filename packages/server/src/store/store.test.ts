@@ -27,8 +27,9 @@ const someDecisions: readonly Decision[] = [
     sealKey: "s",
     release: "r",
     bootId: "b",
+    run: 1,
   },
-  { type: "host.pushed", host: "h1", release: "r2" },
+  { type: "host.pushed", host: "h1", release: "r2", run: 1 },
   { type: "reboot.ordered", host: "h1", notBootId: "b" },
   {
     type: "run.started",

@@ -24,6 +24,8 @@ export interface AgentRow {
   readonly release: string;
   /** The boot id that the host had when it was enrolled. */
   readonly enrolledBootId: string;
+  /** The run that last enrolled it, or started its agent. */
+  readonly run: number;
 }
 
 export interface RunRow {
@@ -405,6 +407,7 @@ function agentRow(row: Row): AgentRow {
     sealKey: text(row, "sealKey"),
     release: text(row, "release"),
     enrolledBootId: text(row, "enrolledBootId"),
+    run: integer(row, "run"),
   };
 }
 
