@@ -4,6 +4,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { openAgentBus } from "@stackctl/agent/bus/nats.ts";
 import type { AgentBus } from "@stackctl/agent/bus/bus.ts";
 import { streams, subjects } from "@stackctl/protocol";
+import { connectBus } from "@stackctl/server/bus/nats.ts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bytes, makeWorld, textOf, until, type World } from "./world.ts";
 
@@ -189,6 +190,29 @@ describe("calls of the command line", () => {
         error: { code: "bug", message: expect.stringContaining(why) as unknown },
       });
     expect(await call("status")).toBe("status {}");
+  });
+});
+
+describe("a store of an earlier version", () => {
+  it("is mended in place, with what it holds", async () => {
+    const manager = await jetstreamManager(await world.rawServer());
+    await world.bus.publishDocument("later", "chrony", bytes("kept"));
+    await manager.streams.update(streams.events, { max_msgs_per_subject: 10, duplicate_window: 120e9 });
+    await manager.consumers.update(streams.events, "server", { ack_wait: 30e9 });
+    await manager.consumers.update(streams.documents, "later", { max_ack_pending: 1 });
+    const other = await connectBus({ url: world.url, ca: world.ca, seed: world.server.seed });
+    await other.ensureConsumer("later", false);
+    await other.close();
+    const { config } = await manager.streams.info(streams.events);
+    expect(config).toMatchObject({
+      max_msgs_per_subject: 5000,
+      duplicate_window: 0.1e9,
+      max_age: 7 * 86_400e9,
+    });
+    expect((await manager.consumers.info(streams.events, "server")).config.ack_wait).toBe(3e9);
+    expect((await manager.consumers.info(streams.documents, "later")).config.max_ack_pending).toBe(64);
+    const kept = await manager.streams.getMessage(streams.documents, { last_by_subj: "doc.later.chrony" });
+    expect(textOf(kept?.data ?? bytes(""))).toBe("kept");
   });
 });
 
