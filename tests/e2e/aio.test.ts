@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { planResult } from "@stackctl/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { cut, heal } from "../lab/cut.ts";
 import { leftovers } from "../lab/leftovers.ts";
 import { powerOff, powerOn } from "../lab/power.ts";
 import { readLab, runOn, type Lab } from "../lab/lab.ts";
@@ -354,6 +355,35 @@ describe("a host that is off", () => {
     await green(stack, 90);
     expect(await on(lab, "controller3", "cat", "/etc/chrony/chrony.conf")).toContain("192.0.2.77");
     bootsBefore = await bootIds(lab);
+  });
+});
+
+describe("a host that is cut off", () => {
+  it("keeps true what it has, and tells afterwards what it put back", async () => {
+    const before = (await events(stack)).at(-1)?.n ?? 0;
+    await cut(lab, "compute1", ["management"], false);
+    try {
+      await on(lab, "compute1", "sh", "-c", "echo '192.0.2.66 rogue' >> /etc/hosts");
+      await until("put back while cut off", 10, async () =>
+        (await on(lab, "compute1", "cat", "/etc/hosts")).includes("rogue") ? null : true,
+      );
+      await until("seen to be silent", 40, async () =>
+        (await status(stack)).problems.some(({ host }) => host === "compute1") ? true : null,
+      );
+      expect(
+        (await events(stack)).some((event) => event.n > before && event.type === "resource.repaired"),
+      ).toBe(false);
+    } finally {
+      await heal(lab, "compute1");
+    }
+    await until("told afterwards", 40, async () =>
+      (await events(stack)).some(
+        (event) => event.n > before && event.type === "resource.repaired" && event.host === "compute1",
+      )
+        ? true
+        : null,
+    );
+    await green(stack, 30);
   });
 });
 

@@ -22,6 +22,9 @@ import { hostsOf, scopeText } from "./scope.ts";
 /** The first step of every host: its agent is there, in the right version. */
 export const enrolStep = "enrol";
 
+/** A reboot that takes longer than this is worth a word; servers take minutes to test their memory. */
+const rebootMs = 90_000;
+
 export interface RunsOptions {
   readonly store: Store;
   readonly fleet: Fleet;
@@ -388,9 +391,10 @@ export class Runs {
       if (presence !== null && presence.state !== "ok") {
         const why =
           presence.state === "rebooting"
-            ? `rebooting since ${clock(presence.sinceMs)}`
+            ? `${host.name} reboots since ${clock(presence.sinceMs)}`
             : `${host.name} is off since ${clock(presence.sinceMs)}`;
-        if (presence.state === "silent" && this.#live(active, host.name, service)?.state !== "waiting") {
+        const overdue = presence.state !== "rebooting" || Date.now() - presence.sinceMs > rebootMs;
+        if (overdue && this.#live(active, host.name, service)?.state !== "waiting") {
           this.#note(
             active.row,
             host.name,
@@ -399,7 +403,7 @@ export class Runs {
             `${why}, waiting for it; the others go on`,
           );
         }
-        this.#set(active, host.name, service, presence.state === "silent" ? "waiting" : "running", why);
+        this.#set(active, host.name, service, overdue ? "waiting" : "running", why);
       } else {
         this.#set(active, host.name, service, "running", presence?.status?.doing ?? null);
       }
