@@ -40,8 +40,8 @@ export interface BusOptions {
 const callMs = 5000;
 /** How long what must not be lost is tried again while nats-server is away. */
 const persistMs = 30_000;
-/** nats-server says within a few milliseconds that nobody listens to a subject. */
-const offlineMs = 100;
+/** nats-server says within a few milliseconds that nobody listens to a subject; this much also under load. */
+const offlineMs = 200;
 /** nats-server takes 512 KB at once; the rest is for the subject and the headers. */
 const maxReplyBytes = 500 * 1024;
 const eventsConsumer = "server";
