@@ -112,16 +112,6 @@ describe("documents", () => {
     await until("both again", () => agent.documents.length === 4);
     expect(new Set(agent.documents)).toEqual(new Set(["doc.fresh.chrony x", "doc.fresh.host y"]));
   });
-
-  it("of a removed host are gone, with its consumer", async () => {
-    await world.bus.publishDocument("gone", "chrony", bytes("x"));
-    await world.bus.removeHost("gone");
-    await world.bus.removeHost("gone");
-    const manager = await jetstreamManager(await world.rawServer());
-    await expect(manager.consumers.info(streams.documents, "gone")).rejects.toThrow("not found");
-    const { state } = await manager.streams.info(streams.documents, { subjects_filter: "doc.gone.*" });
-    expect(state.subjects).toBeUndefined();
-  });
 });
 
 describe("requests", () => {
@@ -217,8 +207,6 @@ describe("a store of an earlier version", () => {
 describe("when nats-server is killed", () => {
   it("documents and events of meanwhile arrive, and everybody is back within seconds", async () => {
     const agent = startAgent("survivor");
-    const ups: boolean[] = [];
-    world.bus.onConnection((up) => ups.push(up));
     await world.bus.publishDocument("survivor", "chrony", bytes("before"));
     await until("the document before", () => agent.documents.includes("doc.survivor.chrony before"));
     for (const round of ["first", "second"]) {
@@ -232,7 +220,6 @@ describe("when nats-server is killed", () => {
         async () => (await world.bus.request("survivor", bytes(round))) === "delivered",
       );
     }
-    expect(ups.filter((up) => up)).toHaveLength(2);
     expect(agent.documents).toEqual(
       ["before", "first", "second"].map((text) => `doc.survivor.chrony ${text}`),
     );

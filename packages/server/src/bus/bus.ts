@@ -9,15 +9,11 @@ export interface Bus {
   request(host: string, bytes: Uint8Array): Promise<"delivered" | "offline">;
   /** Makes or keeps the agent's durable consumer. `fresh`: made anew, so that everything is delivered again. */
   ensureConsumer(host: string, fresh: boolean): Promise<void>;
-  /** Ends what the host has in the streams: its consumer and its documents. */
-  removeHost(host: string): Promise<void>;
   /** Every kept event, in order, each again until the handler resolves. */
   onResult(handler: (host: string, bytes: Uint8Array) => Promise<void>): Promise<void>;
   /** Heartbeats; a lost one is not sent again. */
   onStatus(handler: (host: string, bytes: Uint8Array) => void): void;
   /** Calls of the command line. The handler's bytes are the reply. */
   onCall(handler: (method: string, bytes: Uint8Array) => Promise<Uint8Array>): void;
-  /** Called with true when the connection to nats-server comes (again) and false when it goes. */
-  onConnection(handler: (up: boolean) => void): void;
   close(): Promise<void>;
 }

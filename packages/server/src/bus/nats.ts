@@ -128,7 +128,6 @@ class NatsBus implements Bus {
   readonly #client: JetStreamClient;
   /** Who has a consumer; it is made again when the store was lost. */
   readonly #hosts = new Set<string>();
-  readonly #listeners: ((up: boolean) => void)[] = [];
   #messages: ConsumerMessages | null = null;
   #closed = false;
   /** Resolves while nats-server is there with all that belongs into it. */
@@ -183,14 +182,6 @@ class NatsBus implements Bus {
     });
   }
 
-  async removeHost(host: string): Promise<void> {
-    this.#hosts.delete(host);
-    await this.#persist(`${host} is not removed from the streams`, async () => {
-      await absent(this.#manager.consumers.delete(streams.documents, host));
-      await this.#manager.streams.purge(streams.documents, { filter: subjects.document(host, "*") });
-    });
-  }
-
   onResult(handler: (host: string, bytes: Uint8Array) => Promise<void>): Promise<void> {
     void this.#consume(handler);
     return Promise.resolve();
@@ -218,10 +209,6 @@ class NatsBus implements Bus {
     });
   }
 
-  onConnection(handler: (up: boolean) => void): void {
-    this.#listeners.push(handler);
-  }
-
   async close(): Promise<void> {
     this.#closed = true;
     this.#messages?.stop();
@@ -243,13 +230,12 @@ class NatsBus implements Bus {
     else await this.#manager.consumers.update(stream, config.durable_name, config);
   }
 
-  /** After a reconnect the store may be another one: everything is made sure of again, then the listeners hear of it. */
+  /** After a reconnect the store may be another one: everything is made sure of again. */
   async #follow(): Promise<void> {
     for await (const status of this.#connection.status()) {
       if (status.type === "disconnect") {
         this.#ready = Promise.withResolvers();
         for (const end of this.#underWay) end();
-        this.#tell(false);
       }
       if (status.type !== "reconnect") continue;
       while (!this.#isClosed()) {
@@ -260,7 +246,6 @@ class NatsBus implements Bus {
           // What was asked of the former process is not answered by this one.
           this.#messages?.stop();
           this.#ready.resolve(undefined);
-          this.#tell(true);
           break;
         } catch {
           // nats-server went away again or is not ready; what is still missing is made in the next round.
@@ -268,10 +253,6 @@ class NatsBus implements Bus {
         }
       }
     }
-  }
-
-  #tell(up: boolean): void {
-    for (const listener of this.#listeners) listener(up);
   }
 
   async #consume(handler: (host: string, bytes: Uint8Array) => Promise<void>): Promise<void> {
