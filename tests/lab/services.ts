@@ -36,7 +36,7 @@ export function squidConfiguration(labs: readonly Lab[]): string {
       );
     } else {
       lines.push(
-        `http_port ${gateway}:${String(mirrorPort)} accel defaultsite=deb.debian.org name=mirror_${id}`,
+        `http_port ${gateway}:${String(mirrorPort)} accel defaultsite=deb.debian.org no-vhost name=mirror_${id}`,
         `acl at_${id} myportname mirror_${id}`,
         `http_access allow at_${id} debian`,
       );

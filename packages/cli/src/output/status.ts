@@ -12,7 +12,7 @@ export function renderStatus(status: StatusResult, nowMs: number): string {
   const first = problems[0];
   const more =
     problems.length > 1 ? ` (and ${count(problems.length - 1, "more")})`.replace("mores", "more") : "";
-  const head = `${status.cloud}: ${verdict}${first === undefined ? "" : `  ${first.text}${more}`}`;
+  const head = `${status.cloud}: ${verdict}${first === undefined ? "" : `  ${short(first.text)}${more}`}`;
   const rows = hosts.map((host) => {
     const state = {
       ok: "ok",
@@ -55,4 +55,9 @@ export function renderStatus(status: StatusResult, nowMs: number): string {
     ...(last.length > 0 ? ["", ...last] : []),
     ...(remedies.length > 0 ? ["", ...remedies] : []),
   ].join("\n");
+}
+
+/** The head says in one line what is wrong; all of it is below. */
+function short(text: string): string {
+  return text.length > 70 ? `${text.slice(0, 67)}...` : text;
 }

@@ -46,9 +46,10 @@ export function handlers(options: HandlersOptions): ApiHandlers {
       setImmediate(options.stop);
       return {};
     },
-    preflight: async ({ scope }) => ({
-      rows: await preflight(load().cloud, scope, { store, vault, fleet, questions, publisher }),
-    }),
+    preflight: async ({ scope }) => {
+      await options.settled;
+      return { rows: await preflight(load().cloud, scope, { store, vault, fleet, questions, publisher }) };
+    },
     plan: async ({ scope }) => {
       await options.settled;
       return planner.plan(load(), scope);

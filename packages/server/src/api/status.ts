@@ -28,7 +28,11 @@ export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number):
         const why =
           store.applied(name, service)?.resources.find(({ outcome }) => outcome === "failed")?.why ??
           "see its events";
-        problems.push({ host: name, text: `${service} failed: ${why}`, remedy: `stackctl apply ${name}` });
+        problems.push({
+          host: name,
+          text: `${name}: ${service} failed: ${why}`,
+          remedy: `stackctl apply ${name}`,
+        });
       }
     }
     const drift = status?.documents.flatMap(({ drifted }) => drifted) ?? [];
@@ -47,7 +51,7 @@ export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number):
     for (const id of drift)
       problems.push({
         host: name,
-        text: `${id} differs from what it should be`,
+        text: `${name}: ${id} differs from what it should be`,
         remedy: `stackctl why ${id}@${name}`,
       });
     const skipped = store
@@ -56,7 +60,7 @@ export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number):
     if (state === "ok" && skipped !== undefined && !problems.some(({ host }) => host === name)) {
       problems.push({
         host: name,
-        text: `${skipped.service} ${skipped.outcome}: ${skipped.why ?? ""}`,
+        text: `${name}: ${skipped.service} ${skipped.outcome}: ${skipped.why ?? ""}`,
         remedy: `stackctl apply ${name}`,
       });
     }
