@@ -31,7 +31,7 @@ import type { AgentBus } from "./bus/bus.ts";
 import { applyDocument, planDocument } from "./engine/apply-document.ts";
 import { bind, converge, difference, type Behaviours } from "./engine/converge.ts";
 import type { Context } from "./engine/resource.ts";
-import type { AgentState } from "./engine/state.ts";
+import type { AgentState, Ledger } from "./engine/state.ts";
 import type { Host } from "./host/host.ts";
 import { trustOf, type Identity } from "./identity.ts";
 import { acceptDocument, acceptRequest, raiseFloors, type Floors, type Trust } from "./trust/accept.ts";
@@ -85,6 +85,8 @@ export class Agent {
   readonly #repairs = new Map<string, number[]>();
   /** Resources that came back too often and are left alone, until they are seen true again. */
   readonly #leftAlone = new Set<string>();
+  /** Documents that there was no room to keep, and that was said of. */
+  readonly #notKept = new Set<string>();
   readonly #watcher: Watcher;
   readonly #startedAtMs = Date.now();
   #floors: Floors;
@@ -183,13 +185,19 @@ export class Agent {
       return;
     }
     const { epoch, seq } = header;
-    state.keepDocument({
-      service,
-      epoch,
-      seq,
-      digest: body.digest,
-      envelope: Buffer.from(bytes).toString("base64"),
-    });
+    const envelope = Buffer.from(bytes).toString("base64");
+    try {
+      state.keepDocument({ service, epoch, seq, digest: body.digest, envelope });
+    } catch (error) {
+      // It is not acknowledged and comes again; whoever waits for it hears why nothing happens, once.
+      const name = `${service} ${String(epoch)} ${String(seq)}`;
+      if (!this.#notKept.has(name)) {
+        const failed: Held = { epoch, seq, body, outcome: "failed", drifted: new Set(), retry: null };
+        this.#reportLedger(service, failed, [failure(`document/${service}`, error)], 0);
+      }
+      this.#notKept.add(name);
+      throw error;
+    }
     this.#floors = raiseFloors(this.#floors, header, body.digest);
     state.keepFloors(this.#floors);
     this.#held.set(service, { epoch, seq, body, outcome: null, drifted: new Set(), retry: null });
@@ -262,25 +270,35 @@ export class Agent {
 
   /** One thing at a time: documents first, then what was noticed, then the slow pass. */
   async #loop(): Promise<void> {
-    let lastPassMs = Date.now();
+    const pass = { lastMs: Date.now() };
     while (!this.#isStopped()) {
-      const service = this.#due();
-      if (service !== null) {
-        await this.#apply(service);
-        continue;
+      try {
+        await this.#turn(pass);
+      } catch (error) {
+        // Whatever it was, the next thing to do is not to be lost for it.
+        this.#options.log({ err: error }, "turn failed");
+        await this.#pause(5000);
       }
-      const now = Date.now();
-      if (this.#noticed !== null || now - lastPassMs >= slowPassMs) {
-        const why = this.#noticed ?? "found to differ";
-        this.#noticed = null;
-        lastPassMs = now;
-        await this.#lookAround(why);
-        continue;
-      }
-      const retries = [...this.#held.values()].flatMap(({ retry }) => (retry === null ? [] : [retry.atMs]));
-      const next = Math.min(lastPassMs + slowPassMs, ...retries);
-      await this.#pause(Math.max(10, next - now));
     }
+  }
+
+  async #turn(pass: { lastMs: number }): Promise<void> {
+    const service = this.#due();
+    if (service !== null) {
+      await this.#apply(service);
+      return;
+    }
+    const now = Date.now();
+    if (this.#noticed !== null || now - pass.lastMs >= slowPassMs) {
+      const why = this.#noticed ?? "found to differ";
+      this.#noticed = null;
+      pass.lastMs = now;
+      await this.#lookAround(why);
+      return;
+    }
+    const retries = [...this.#held.values()].flatMap(({ retry }) => (retry === null ? [] : [retry.atMs]));
+    const next = Math.min(pass.lastMs + slowPassMs, ...retries);
+    await this.#pause(Math.max(10, next - now));
   }
 
   /** A service whose document is to be converged and which needs none that is. */
@@ -300,19 +318,25 @@ export class Agent {
     if (held === undefined) return;
     const begun = performance.now();
     this.#say(`applying ${service}`);
-    const ledger = await applyDocument(
-      behaviours,
-      state,
-      held.body,
-      held.seq,
-      this.#context(
-        held.body.sealed,
-        (text) => {
-          this.#say(text);
-        },
-        { service, held },
-      ),
-    );
+    let ledger: Ledger;
+    try {
+      ledger = await applyDocument(
+        behaviours,
+        state,
+        held.body,
+        held.seq,
+        this.#context(
+          held.body.sealed,
+          (text) => {
+            this.#say(text);
+          },
+          { service, held },
+        ),
+      );
+    } catch (error) {
+      // What it has done could not be written down: it stops before it changes more, says so, and tries again.
+      ledger = { ...state.ledger(service), outcome: "failed", done: [failure(`document/${service}`, error)] };
+    }
     const outcome = ledger.outcome ?? "failed";
     const tries = (held.retry?.tries ?? 0) + 1;
     held.outcome = outcome;
@@ -322,7 +346,7 @@ export class Agent {
     // A try that failed like the one before it is no news.
     if (outcome !== "failed" || tries === 1)
       this.#reportLedger(service, held, [...ledger.done], (performance.now() - begun) / 1000);
-    state.keepLedger(service, ledger);
+    if (outcome !== "failed") state.keepLedger(service, ledger);
     log({ service, seq: held.seq, outcome, tries }, "document applied");
     this.#armWatches();
     this.#say(null);
@@ -569,4 +593,11 @@ export class Agent {
   #isStopped(): boolean {
     return this.#stopped;
   }
+}
+
+/** The outcome of what could not be done, in a sentence with what to do. */
+function failure(id: string, error: unknown): ResourceOutcome {
+  const { message, details } = errorData(error);
+  const why = details.remedy === undefined ? message : `${message}; ${details.remedy}`;
+  return { id, outcome: "failed", why: why.slice(0, 2000), changes: [], restarts: [] };
 }

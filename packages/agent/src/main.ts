@@ -93,5 +93,6 @@ async function askFacts(way: PackagesWay): Promise<FactsAnswer> {
 main().catch((error: unknown) => {
   const { message, details } = errorData(error);
   console.error(`${message}${details.remedy === undefined ? "" : `; ${details.remedy}`}`);
-  process.exitCode = 1;
+  // Open connections would keep a dead agent alive; systemd starts a new one.
+  process.exit(1);
 });

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs"
 import { appendFileSync, closeSync, fsyncSync, openSync } from "node:fs";
 import { join } from "node:path";
 import type { AgentEvent, Change, Outcome, Resource, ResourceOutcome } from "@stackctl/protocol";
-import { readOrNull, writeAtomically } from "../host/files.ts";
+import { isFull, readOrNull, writeAtomically } from "../host/files.ts";
 
 /** A document as it was accepted, and how far it is. */
 export interface HeldDocument {
@@ -118,12 +118,19 @@ export class AgentState {
     return this.#next[kind].n++;
   }
 
-  /** Queues an event; once this returns it will be delivered, whatever happens. */
+  /** Queues an event; once this returns it will be delivered, whatever happens but a kill while the disk is full. */
   queue(event: AgentEvent): QueuedEvent {
     const queued: QueuedEvent = { n: this.number("result"), at: new Date().toISOString(), event };
     // Answers are worth nothing later: they are not kept.
-    if (event.type !== "request.answered") {
-      const file = join(this.#folder, "outbox.jsonl");
+    if (event.type !== "request.answered") this.#keep(queued);
+    this.#queue.push(queued);
+    return queued;
+  }
+
+  /** Writes an event down. On a full disk it is kept in memory only: to say that the disk is full matters more than to keep it. */
+  #keep(queued: QueuedEvent): void {
+    const file = join(this.#folder, "outbox.jsonl");
+    try {
       appendFileSync(file, `${JSON.stringify(queued)}\n`, { mode: 0o600 });
       const descriptor = openSync(file, "r");
       try {
@@ -131,9 +138,9 @@ export class AgentState {
       } finally {
         closeSync(descriptor);
       }
+    } catch (error) {
+      if (!isFull(error)) throw error;
     }
-    this.#queue.push(queued);
-    return queued;
   }
 
   /** The oldest event that is not delivered; null: none. */

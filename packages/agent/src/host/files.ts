@@ -155,10 +155,15 @@ function nameTable(file: string): (id: number) => string {
   };
 }
 
+/** True for the error that says that there is no room. */
+export function isFull(error: unknown): boolean {
+  return hasCode(error, "ENOSPC") || hasCode(error, "EDQUOT");
+}
+
 /** The error of a call about a file, as one that people can act on: `disk_full` or `file_failed`; others pass as they are. */
 export function fileFailed(verb: string, path: string, error: unknown): unknown {
   if (error instanceof StackctlError || !(error instanceof Error) || !("code" in error)) return error;
-  if (hasCode(error, "ENOSPC") || hasCode(error, "EDQUOT")) {
+  if (isFull(error)) {
     return new StackctlError("disk_full", `no room to ${verb} ${path}`, {
       retryable: true,
       details: { remedy: `make room on the host; see: df -h ${dirname(path)}` },

@@ -2,6 +2,7 @@ import type { StatusResult } from "@stackctl/protocol";
 import type { Cloud } from "../config/model.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import { applyResultOf } from "../run/result.ts";
+import { enrolStep } from "../run/runs.ts";
 import type { Store } from "../store/store.ts";
 
 type HostStatus = StatusResult["hosts"][number];
@@ -15,7 +16,7 @@ export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number):
     const status = presence?.status ?? null;
     const documents = store.documents(name).filter(({ body }) => body.resources.length > 0);
     const held = new Map(status?.documents.map((document) => [document.service, document]) ?? []);
-    let good = 0;
+    const goodServices = new Set<string>();
     for (const { service, seq } of documents) {
       const own = held.get(service);
       if (
@@ -23,7 +24,7 @@ export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number):
         (own.outcome === "unchanged" || own.outcome === "changed") &&
         own.drifted.length === 0
       )
-        good += 1;
+        goodServices.add(service);
       else if (own?.outcome === "failed") {
         const why =
           store.applied(name, service)?.resources.find(({ outcome }) => outcome === "failed")?.why ??
@@ -35,6 +36,7 @@ export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number):
         });
       }
     }
+    const late = documents.filter(({ service }) => !goodServices.has(service)).map(({ service }) => service);
     const drift = status?.documents.flatMap(({ drifted }) => drifted) ?? [];
     const state = presence === null ? "new" : presence.state;
     const since = presence === null ? null : new Date(presence.sinceMs).toISOString();
@@ -48,6 +50,18 @@ export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number):
         remedy: `power it on, it is completed by itself; if it runs: journalctl -u stackctl-agent on ${name}`,
       });
     }
+    if (
+      state === "ok" &&
+      late.length > 0 &&
+      drift.length === 0 &&
+      !problems.some(({ host }) => host === name)
+    ) {
+      problems.push({
+        host: name,
+        text: `${name}: ${late.join(", ")} not true yet`,
+        remedy: "stackctl events -f",
+      });
+    }
     for (const id of drift)
       problems.push({
         host: name,
@@ -56,7 +70,12 @@ export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number):
       });
     const skipped = store
       .lastSteps(name)
-      .find((step) => step.outcome === "skipped" || step.outcome === "failed");
+      .find(
+        ({ service, outcome }) =>
+          (outcome === "skipped" || outcome === "failed") &&
+          !goodServices.has(service) &&
+          service !== enrolStep,
+      );
     if (state === "ok" && skipped !== undefined && !problems.some(({ host }) => host === name)) {
       problems.push({
         host: name,
@@ -72,7 +91,7 @@ export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number):
       agentVersion: status?.version ?? null,
       bootedAt:
         status === null || state === "new" ? null : new Date(now - status.uptimeSeconds * 1000).toISOString(),
-      documents: { good: state === "ok" ? good : 0, all: documents.length },
+      documents: { good: state === "ok" ? goodServices.size : 0, all: documents.length },
       drift,
       doing: status?.doing ?? null,
     };
