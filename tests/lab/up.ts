@@ -88,6 +88,9 @@ export async function up(wish: LabWish, say: (text: string) => void): Promise<La
   writeFileSync(`${file}.new`, JSON.stringify(lab, null, 2));
   renameSync(`${file}.new`, file);
 
+  // Every host's systemd and agent takes some of what this one kernel gives to root; its default is for one host.
+  const instances = "/proc/sys/fs/inotify/max_user_instances";
+  if (Number(readFileSync(instances, "utf8")) < 2048) writeFileSync(instances, "2048");
   say("networks");
   await makeNetworks(lab);
   await tendSquid(labsThatAreUp(isUp), false);

@@ -123,13 +123,16 @@ export class Agent {
       documents,
     };
     let timer: NodeJS.Timeout | null = null;
-    this.#watcher = new Watcher((why) => {
+    const noticed = (why: string): void => {
       if (timer !== null) return;
       timer = setTimeout(() => {
         timer = null;
         this.#noticed = why;
         this.#wake();
       }, debounceMs);
+    };
+    this.#watcher = new Watcher(noticed, (folder, why) => {
+      options.log({ folder, why }, "folder not watched, changes there are found by the slow pass");
     });
   }
 

@@ -15,10 +15,13 @@ export type Noticed = (why: string) => void;
 /** Watches what resources depend on. Says nothing of who did it: most of what it notices is our own doing. */
 export class Watcher {
   readonly #noticed: Noticed;
+  readonly #unwatched: (folder: string, why: string) => void;
   readonly #watchers = new Map<string, { watcher: FSWatcher; names: Map<string, string> }>();
 
-  constructor(noticed: Noticed) {
+  /** @param unwatched told of a folder that cannot be watched now, and why */
+  constructor(noticed: Noticed, unwatched: (folder: string, why: string) => void) {
     this.#noticed = noticed;
+    this.#unwatched = unwatched;
   }
 
   /** Watches exactly this from now on. */
@@ -56,14 +59,29 @@ export class Watcher {
   #watch(folder: string, names: Map<string, string>): void {
     // A folder that comes later is found by the slow pass, which arms the watches again.
     if (!existsSync(folder)) return;
-    const entry = {
-      names,
-      // Folders are watched, not files: an editor replaces a file by another of its name.
-      watcher: watch(folder, (_event, name) => {
-        const why = name === null ? `${folder} changed on the host` : entry.names.get(name);
-        if (why !== undefined) this.#noticed(why);
-      }),
+    const heard = (name: string | null): void => {
+      const why =
+        name === null ? `${folder} changed on the host` : this.#watchers.get(folder)?.names.get(name);
+      if (why !== undefined) this.#noticed(why);
     };
+    let watcher: FSWatcher;
+    try {
+      // Folders are watched, not files: an editor replaces a file by another of its name.
+      watcher = watch(folder, (_event, name) => {
+        heard(name);
+      });
+    } catch (error) {
+      // The kernel has no more watches to give (inotify(7), EMFILE and ENOSPC): the slow pass still looks, and arms again.
+      if (!(
+        error instanceof Error &&
+        "code" in error &&
+        (error.code === "EMFILE" || error.code === "ENOSPC")
+      ))
+        throw error;
+      this.#unwatched(folder, error.message);
+      return;
+    }
+    const entry = { names, watcher };
     entry.watcher.on("error", () => {
       entry.watcher.close();
       this.#watchers.delete(folder);
