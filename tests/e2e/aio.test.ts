@@ -15,6 +15,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { planResult } from "@stackctl/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cut, heal } from "../lab/cut.ts";
+import { fill, unfill } from "../lab/fill.ts";
 import { leftovers } from "../lab/leftovers.ts";
 import { powerOff, powerOn } from "../lab/power.ts";
 import { readLab, runOn, type Lab } from "../lab/lab.ts";
@@ -384,6 +385,34 @@ describe("a host that is cut off", () => {
         : null,
     );
     await green(stack, 30);
+  });
+});
+
+describe("a host whose disk is full", () => {
+  it("says so, changes nothing, holds up nobody, and goes on by itself when there is room", async () => {
+    const text = readFileSync(stack.cloudFile, "utf8");
+    const next = text.replace("servers: [", "servers: [192.0.2.55, ");
+    expect(next).not.toBe(text);
+    writeFileSync(stack.cloudFile, next);
+    await fill(lab, "controller3", "/var");
+    try {
+      const ended = await stack.run(["apply", "aio", "--json"]);
+      expect(ended.code).toBe(1);
+      const result = applied(ended);
+      const full = result.hosts.find(({ name }) => name === "controller3");
+      expect(full).toMatchObject({ outcome: "failed", why: expect.stringContaining("no room") as string });
+      expect(result.hosts.find(({ name }) => name === "controller1")?.outcome).toBe("changed");
+      expect((await status(stack)).problems.map(({ host }) => host)).toContain("controller3");
+    } finally {
+      unfill(lab, "controller3", "/var");
+    }
+    await until("completed", 60, async () =>
+      (await on(lab, "controller3", "cat", "/etc/chrony/chrony.conf")).includes("192.0.2.55") ? true : null,
+    );
+    await green(stack, 30);
+    expect((await on(lab, "controller3", "find", "/etc", "/var/lib", "-name", "*.stackctl-tmp")).trim()).toBe(
+      "",
+    );
   });
 });
 
