@@ -19,10 +19,11 @@ import { handlers } from "./api/handlers.ts";
 import { runtimeArchive } from "./bootstrap/runtime.ts";
 import { connectBus } from "./bus/nats.ts";
 import { loadCloud, parseCloud } from "./config/load.ts";
-import type { LoadedCloud } from "./config/model.ts";
+import type { CloudHost, LoadedCloud } from "./config/model.ts";
 import { Questions } from "./fleet/ask.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { Intake } from "./fleet/intake.ts";
+import { listens } from "./listens.ts";
 import { natsServerBinary } from "./nats/binary.ts";
 import { startNats } from "./nats/process.ts";
 import { Enroller } from "./run/enroller.ts";
@@ -281,11 +282,14 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     for (const { host } of store.agents())
       if (fleet.presence(host)?.state === "ok") runs.hostReturned(host, lastGood);
   }, 1000);
-  // A host that was off before it was ever enrolled can't say that it is back: it is tried now and then.
+  // A host that was off before it was ever enrolled can't say that it is back: its sshd is looked for now and then.
+  const knock = async ({ name, addresses, sshPort }: CloudHost): Promise<void> => {
+    if (store.agent(name) !== null || !runs.owed(name)) return;
+    if (await listens(addresses.management, sshPort)) runs.hostReturned(name, lastGood);
+  };
   const knocker = setInterval(() => {
-    for (const { name } of lastGood.cloud.hosts)
-      if (store.agent(name) === null) runs.hostReturned(name, lastGood);
-  }, 60_000);
+    for (const host of lastGood.cloud.hosts) void knock(host);
+  }, 10_000);
 
   runs.resume();
   const file: ServerFile = {

@@ -9,11 +9,11 @@ import {
   renameSync,
   statSync,
 } from "node:fs";
-import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { StackctlError } from "@stackctl/protocol";
+import { listens } from "../listens.ts";
 import { writePrivately } from "../write-privately.ts";
 import { renderNatsConfig, type NatsAgent } from "./config.ts";
 
@@ -90,7 +90,7 @@ export async function startNats(options: NatsOptions): Promise<NatsProcess> {
   };
   await configure(options.agents);
   // One that a killed server left behind is ending now.
-  if (!(await holds(1000, async () => !(await answers(address, port))))) {
+  if (!(await holds(1000, async () => !(await listens(address, port))))) {
     throw new StackctlError("nats_start_failed", `${address}:${String(port)} is in use by another process`, {
       details: {
         expected: "a free port for nats-server",
@@ -143,7 +143,7 @@ export async function startNats(options: NatsOptions): Promise<NatsProcess> {
   };
 
   start();
-  if (!(await holds(readyMs, async () => starts > 3 || (await answers(address, port)))) || starts > 3) {
+  if (!(await holds(readyMs, async () => starts > 3 || (await listens(address, port)))) || starts > 3) {
     await stop();
     throw new StackctlError(
       "nats_start_failed",
@@ -172,7 +172,7 @@ export async function startNats(options: NatsOptions): Promise<NatsProcess> {
         });
       }
     }
-    await holds(readyMs, () => answers(address, port));
+    await holds(readyMs, () => listens(address, port));
   };
   let reloading: Promise<unknown> = Promise.resolve();
   return {
@@ -228,23 +228,4 @@ function readFrom(file: string, position: number): string {
 
 function lastLines(said: string): string {
   return said.trim().split("\n").slice(-3).join("\n");
-}
-
-function answers(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: 500 });
-    const done = (answer: boolean): void => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.once("connect", () => {
-      done(true);
-    });
-    socket.once("error", () => {
-      done(false);
-    });
-    socket.once("timeout", () => {
-      done(false);
-    });
-  });
 }
