@@ -131,7 +131,12 @@ export class Runs {
   hostReturned(host: string, loaded: LoadedCloud): void {
     if (this.#busy(host)) return;
     if (!this.owed(host) || !loaded.cloud.hosts.some(({ name }) => name === host)) return;
-    this.start([host], loaded, { kind: "return", text: `${host} returned` }, "server");
+    try {
+      this.start([host], loaded, { kind: "return", text: `${host} returned` }, "server");
+    } catch (error) {
+      // Such as a secret that is missing: nobody asked for this run, so nobody is told but the log; status still says what is owed.
+      this.#options.log({ host, err: error }, "a returned host is not completed");
+    }
   }
 
   /** True when the host was left out of something because it was away. */
