@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 
 /** How a command ended. */
 export interface Ended {
@@ -24,7 +24,9 @@ export function run(
         resolve({ code, stdout, stderr: code === null ? `${stderr}${error?.message ?? ""}` : stderr });
       },
     );
-    if (options.input !== undefined) child.stdin?.end(options.input);
+    // A command may end before it has read its input: what it then says counts, not that the pipe is closed.
+    child.stdin?.on("error", () => undefined);
+    child.stdin?.end(options.input ?? "");
   });
 }
 
@@ -63,17 +65,50 @@ export function markOf(pid: number): ProcessMark | null {
 }
 
 /** True while the very process that was marked lives. */
-export function lives(mark: ProcessMark | null): boolean {
-  return mark !== null && markOf(mark.pid)?.start === mark.start;
+export function lives(mark: ProcessMark): boolean {
+  return markOf(mark.pid)?.start === mark.start;
+}
+
+/** Every process whose arguments satisfy the claim. Arguments, not names: they hold the lab and its folder. */
+export function processesWith(claim: (argv: readonly string[]) => boolean): ProcessMark[] {
+  const found: ProcessMark[] = [];
+  for (const entry of readdirSync("/proc")) {
+    if (!/^\d+$/.test(entry) || Number(entry) === process.pid) continue;
+    const argv = readProc(`${entry}/cmdline`).split("\0").slice(0, -1);
+    if (!claim(argv)) continue;
+    const mark = markOf(Number(entry));
+    if (mark !== null) found.push(mark);
+  }
+  return found;
+}
+
+/** A file of /proc; empty when its process ended meanwhile. */
+export function readProc(path: string): string {
+  try {
+    return readFileSync(`/proc/${path}`, "utf8");
+  } catch (error) {
+    if (isMissing(error)) return "";
+    throw error;
+  }
+}
+
+/** Sends a signal to a marked process, and to no other that got its number. */
+export function signal(mark: ProcessMark, name: "SIGTERM" | "SIGKILL"): void {
+  if (!lives(mark)) return;
+  try {
+    process.kill(mark.pid, name);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
 }
 
 /** Ends a marked process: SIGTERM, and SIGKILL when it has not gone after `graceMs`. Never touches another one. */
-export async function end(mark: ProcessMark | null, graceMs: number): Promise<void> {
-  if (mark === null || !lives(mark)) return;
-  process.kill(mark.pid, "SIGTERM");
+export async function end(mark: ProcessMark, graceMs: number): Promise<void> {
+  signal(mark, "SIGTERM");
   if (await within(graceMs, () => !lives(mark))) return;
-  if (lives(mark)) process.kill(mark.pid, "SIGKILL");
-  await within(5000, () => !lives(mark));
+  signal(mark, "SIGKILL");
+  if (!(await within(5000, () => !lives(mark))))
+    throw new Error(`process ${String(mark.pid)} does not end, not even by SIGKILL`);
 }
 
 /** True as soon as the claim holds, false when it did not within `ms`. */

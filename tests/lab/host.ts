@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync, rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { output } from "./command.ts";
 import {
@@ -38,11 +39,18 @@ export async function makeHost(lab: Lab, host: LabHost, rootfs: string): Promise
   }
   const put = (path: string, text: string, mode = 0o644): void => {
     mkdirSync(join(paths.root, path, ".."), { recursive: true });
+    rmSync(join(paths.root, path), { force: true });
     writeFileSync(join(paths.root, path), text, { mode });
+    chmodSync(join(paths.root, path), mode);
   };
   if (existsSync(join(paths.root, "etc/ssh/ssh_host_ed25519_key"))) return;
   // A new machine: what its installer would have set.
   put("/etc/hostname", "debian\n");
+  put("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 debian\n::1 localhost ip6-localhost ip6-loopback\n");
+  // Not left to the first boot: systemd would take the one that debootstrap made for D-Bus, the same for every host.
+  put("/etc/machine-id", `${randomBytes(16).toString("hex")}\n`, 0o444);
+  rmSync(join(paths.root, "var/lib/dbus/machine-id"), { force: true });
+  symlinkSync("/etc/machine-id", join(paths.root, "var/lib/dbus/machine-id"));
   put("/etc/network/interfaces", interfaces(lab, host));
   put("/etc/ssh/sshd_config.d/lab.conf", sshdConfiguration(lab));
   for (const folder of realFolders) mkdirSync(join(paths.root, folder), { recursive: true });
@@ -52,7 +60,9 @@ export async function makeHost(lab: Lab, host: LabHost, rootfs: string): Promise
     put("/root/.ssh/authorized_keys", publicKey, 0o600);
   } else {
     const { user } = lab.ssh;
-    await output("chroot", [paths.root, "useradd", "--create-home", "--shell", "/bin/bash", user]);
+    const known = new RegExp(`^${user}:`, "m").test(readFileSync(join(paths.root, "etc/passwd"), "utf8"));
+    if (!known)
+      await output("chroot", [paths.root, "useradd", "--create-home", "--shell", "/bin/bash", user]);
     put(`/etc/sudoers.d/${user}`, `${user} ALL=(ALL) NOPASSWD: ALL\n`, 0o440);
     put(`/home/${user}/.ssh/authorized_keys`, publicKey, 0o600);
     await output("chroot", [paths.root, "chown", "-R", `${user}:${user}`, `/home/${user}/.ssh`]);
@@ -75,7 +85,6 @@ export function nspawnArguments(lab: Lab, host: string): string[] {
     "--keep-unit",
     "--boot",
     `--machine=${machineName(lab.name, host)}`,
-    `--hostname=`,
     "-D",
     paths.root,
     `--network-namespace-path=/run/netns/${namespaceName(lab.name, host)}`,
@@ -88,14 +97,14 @@ export function nspawnArguments(lab: Lab, host: string): string[] {
     "--console=pipe",
     ...binds,
     ...devices,
-  ].filter((argument) => argument !== "--hostname=");
+  ];
 }
 
 /** Takes a host's file systems away; the host must be off. Repeatable. */
 export async function unmountHost(lab: Lab, host: string): Promise<void> {
   const paths = hostPaths(lab, host);
   for (const folder of [paths.root, paths.disk]) {
-    if (isMounted(folder)) await output("umount", ["-R", folder]);
+    while (isMounted(folder)) await output("umount", ["-R", folder]);
   }
 }
 

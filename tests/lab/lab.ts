@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { isMissing, run, type Ended } from "./command.ts";
+import { isMissing, processesWith, readProc, run, type Ended, type ProcessMark } from "./command.ts";
 
 /** Where every lab keeps its state, by name. */
 export const labsFolder = "/var/lib/stackctl-lab";
@@ -39,14 +39,24 @@ export interface Lab {
   readonly memoryMiB: number;
 }
 
-/** The labs that exist on this machine, up or not. */
+/** The labs that exist on this machine, up or not, or half made. */
 export function labNames(): string[] {
   if (!existsSync(labsFolder)) return [];
   return readdirSync(labsFolder).filter((name) => existsSync(join(labsFolder, name, "lab.json")));
 }
 
+/**
+ * The name, when a lab can have it: it becomes part of paths and of names in the kernel.
+ * @throws Error when it cannot
+ */
+export function labName(name: string): string {
+  if (/^[a-z][a-z0-9-]{0,15}$/.test(name)) return name;
+  throw new Error(`${name} is no name for a lab; take small letters, digits and -, at most 16`);
+}
+
 /** @throws Error when there is no such lab, with what to type */
 export function readLab(name: string): Lab {
+  labName(name);
   try {
     return JSON.parse(readFileSync(join(labsFolder, name, "lab.json"), "utf8")) as Lab;
   } catch (error) {
@@ -111,26 +121,59 @@ export function namespaceName(lab: string, host: string): string {
   return `lab-${lab}-${host}`;
 }
 
-/** The n-th address of a network such as `10.10.0.0/24`. */
+/**
+ * The n-th address of a network such as `10.10.0.0/24`.
+ * @throws Error when that is no network, or has no room for that many hosts
+ */
 export function address(cidr: string, n: number): string {
-  const [network = "", bits = ""] = cidr.split("/");
-  const value = network.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
-  if (!/^(\d{1,3}\.){3}\d{1,3}\/\d{1,2}$/.test(cidr) || Number(bits) > 27 || n >= 2 ** (32 - Number(bits))) {
+  const { first, last } = rangeOf(cidr);
+  if (n >= last - first)
     throw new Error(`${cidr} is no network that holds this lab; give one such as 10.10.0.0/24`);
-  }
-  const sum = value + n;
-  return [24, 16, 8, 0].map((shift) => String(Math.floor(sum / 2 ** shift) % 256)).join(".");
+  return dotted(first + n);
 }
 
-/** The process that is PID 1 inside a host, as this machine numbers it; null when the host is off. */
-export function initPid(lab: Lab, host: string): number | null {
+/** True when two networks share an address. */
+export function overlaps(a: string, b: string): boolean {
+  const [one, other] = [rangeOf(a), rangeOf(b)];
+  return one.first <= other.last && other.first <= one.last;
+}
+
+function rangeOf(cidr: string): { first: number; last: number } {
+  const [text = "", bits = ""] = cidr.split("/");
+  const first = text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  const size = 2 ** (32 - Number(bits));
+  const right =
+    /^(\d{1,3}\.){3}\d{1,3}\/\d{1,2}$/.test(cidr) &&
+    text.split(".").every((part) => Number(part) < 256) &&
+    Number(bits) >= 8 &&
+    Number(bits) <= 32;
+  if (!right) throw new Error(`${cidr} is no network that holds this lab; give one such as 10.10.0.0/24`);
+  if (first % size !== 0)
+    throw new Error(
+      `${cidr} is no network but an address in one; it would be ${dotted(first - (first % size))}/${bits}`,
+    );
+  return { first, last: first + size - 1 };
+}
+
+function dotted(value: number): string {
+  return [24, 16, 8, 0].map((shift) => String(Math.floor(value / 2 ** shift) % 256)).join(".");
+}
+
+/** The processes of this machine that start or hold a host's container; none when the host is off. */
+export function containerMarks(lab: Lab, host: string): ProcessMark[] {
   const wanted = `--machine=${machineName(lab.name, host)}`;
-  for (const entry of readdirSync("/proc")) {
-    if (!/^\d+$/.test(entry)) continue;
-    const line = readOrEmpty(`/proc/${entry}/cmdline`);
-    if (!line.startsWith("systemd-nspawn\0") || !line.split("\0").includes(wanted)) continue;
-    const child = readOrEmpty(`/proc/${entry}/task/${entry}/children`).trim().split(" ")[0];
-    if (child !== undefined && child !== "") return Number(child);
+  return processesWith((argv) => (argv[0] === "systemd-nspawn" || argv[0] === "sh") && argv.includes(wanted));
+}
+
+/** The process that is PID 1 inside a host, as this machine numbers it; null when the host is off or only starting. */
+export function initPid(lab: Lab, host: string): number | null {
+  for (const { pid } of containerMarks(lab, host)) {
+    for (const child of readProc(`${String(pid)}/task/${String(pid)}/children`)
+      .trim()
+      .split(" ")) {
+      // nspawn's first child still has this machine's root: to enter it would be to work on the machine itself.
+      if (child !== "" && /^NSpid:\t\d+\t1$/m.test(readProc(`${child}/status`))) return Number(child);
+    }
   }
   return null;
 }
@@ -140,7 +183,10 @@ export function machineName(lab: string, host: string): string {
   return `${lab}-${host}`;
 }
 
-/** Runs a command inside a host, as root, with the host's own view of everything. */
+/**
+ * Runs a command inside a host, as root, with the host's own view of everything; code is null when the host is off.
+ * Not over ssh, so it also works on a host whose network is cut.
+ */
 export async function runOn(
   lab: Lab,
   host: string,
@@ -169,14 +215,4 @@ export async function runOn(
     [...inside, "/usr/bin/env", "-i", path, "LC_ALL=C.UTF-8", "HOME=/root", ...argv],
     options,
   );
-}
-
-function readOrEmpty(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    // A process may end between the listing and the reading.
-    if (isMissing(error)) return "";
-    throw error;
-  }
 }

@@ -1,29 +1,42 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { cgroupsOf } from "./cgroup.ts";
-import { output } from "./command.ts";
+import { output, processesWith, readProc } from "./command.ts";
+import { cutTables } from "./cut.ts";
 import { labsFolder, mark } from "./lab.ts";
+import { isKeeper } from "./power.ts";
+import { labsThatAreUp } from "./network.ts";
+import { squidRuns } from "./proxy.ts";
 
-/** Everything that a lab of this name has left on the machine: processes, mounts, namespaces, links, loop devices, cgroups. */
+/**
+ * Everything that a lab of this name has left on the machine: processes, mounts, namespaces, links, packet filters, loop
+ * devices, cgroups, its folder, and a squid that no lab needs. Empty after a `down`; the caches may stay.
+ */
 export async function leftovers(name: string): Promise<string[]> {
   const folder = join(labsFolder, name);
-  const found: string[] = [];
-  for (const entry of readdirSync("/proc")) {
-    if (!/^\d+$/.test(entry) || Number(entry) === process.pid) continue;
-    const file = `/proc/${entry}/cmdline`;
-    const line = existsSync(file) ? readFileSync(file, "utf8").replaceAll("\0", " ") : "";
-    if (line.includes(`${folder}/`) || line.includes(`keeper.ts ${name} `))
-      found.push(`process ${entry}: ${line.slice(0, 100)}`);
-  }
-  for (const line of readFileSync("/proc/self/mounts", "utf8").split("\n"))
-    if (line.includes(`${folder}/`)) found.push(`mount ${line}`);
+  const mine = (text: string): boolean => text.includes(`${folder}/`);
+  const processes = processesWith((argv) => mine(argv.join(" ")) || isKeeper(argv, name)).map(
+    ({ pid }) =>
+      `process ${pid}: ${readProc(`${String(pid)}/cmdline`)
+        .replaceAll("\0", " ")
+        .slice(0, 100)}`,
+  );
+  const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n").filter(mine);
   const namespaces = existsSync("/run/netns") ? readdirSync("/run/netns") : [];
-  for (const each of namespaces) if (each.startsWith(`lab-${name}-c`)) found.push(`namespace ${each}`);
-  for (const each of readdirSync("/sys/class/net"))
-    if (new RegExp(`^l[bv]${mark(name)}`).test(each)) found.push(`link ${each}`);
-  for (const line of (await output("losetup", ["-a"])).split("\n"))
-    if (line.includes(`${folder}/`)) found.push(`loop ${line}`);
-  for (const each of cgroupsOf(name)) found.push(`cgroup ${each}`);
-  if (existsSync(folder)) found.push(`folder ${folder}`);
-  return found;
+  const ours = new RegExp(`^lab-${name}-(controller|compute)\\d+$`);
+  const links = readdirSync("/sys/class/net").filter((link) => new RegExp(`^l[bv]${mark(name)}`).test(link));
+  const loops = (await output("losetup", ["--list", "--noheadings", "--output", "NAME,BACK-FILE"]))
+    .split("\n")
+    .filter(mine);
+  return [
+    ...processes,
+    ...mounts.map((line) => `mount ${line}`),
+    ...namespaces.filter((each) => ours.test(each)).map((each) => `namespace ${each}`),
+    ...links.map((link) => `link ${link}`),
+    ...(await cutTables(name)).map((table) => `packet filter ${table}`),
+    ...loops.map((line) => `loop ${line}`),
+    ...cgroupsOf(name).map((group) => `cgroup ${group}`),
+    ...(existsSync(folder) ? [`folder ${folder}`] : []),
+    ...(labsThatAreUp().length === 0 && squidRuns() ? ["squid, though no lab is up"] : []),
+  ];
 }

@@ -1,11 +1,21 @@
 import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { cut, heal } from "./cut.ts";
+import { cut, cutsOf, heal } from "./cut.ts";
 import { down } from "./down.ts";
 import { fill, unfill } from "./fill.ts";
-import { hostOf, initPid, labNames, networkNames, readLab, type Lab, type NetworkName } from "./lab.ts";
-import { keeperMark, powerOff, powerOn, reboot } from "./power.ts";
+import {
+  hostOf,
+  initPid,
+  labNames,
+  labsFolder,
+  networkNames,
+  readLab,
+  type Lab,
+  type NetworkName,
+} from "./lab.ts";
+import { keeperMarks, powerOff, powerOn, reboot } from "./power.ts";
 import { up } from "./up.ts";
 
 const begun = performance.now();
@@ -15,11 +25,16 @@ function say(text: string): void {
   console.log(`${((performance.now() - begun) / 1000).toFixed(1).padStart(6)} s  ${text}`);
 }
 
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0 || value > 10_000)
-    throw new InvalidArgumentError("a whole number is needed");
-  return value;
+/** A parser of whole numbers in a range. */
+function number(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most)
+      throw new InvalidArgumentError(
+        `a whole number from ${String(least)} to ${String(most)} is needed, not ${text}`,
+      );
+    return value;
+  };
 }
 
 function nicNames(text: string): [string, string, string] {
@@ -33,7 +48,7 @@ function nicNames(text: string): [string, string, string] {
 
 function network(text: string): NetworkName {
   const found = networkNames.find((name) => name === text);
-  if (found === undefined) throw new InvalidArgumentError(`there are ${networkNames.join(", ")}`);
+  if (found === undefined) throw new InvalidArgumentError(`the networks are ${networkNames.join(", ")}`);
   return found;
 }
 
@@ -52,8 +67,8 @@ program
   .command("up")
   .description("make a lab, or bring up what is missing of it")
   .option("--name <lab>", "which lab", "demo")
-  .option("--controllers <n>", "number of controllers", count, 3)
-  .option("--computes <n>", "number of computes", count, 2)
+  .option("--controllers <n>", "number of controllers", number(0, 9), 3)
+  .option("--computes <n>", "number of computes", number(0, 99), 2)
   .option("--management <cidr>", "management network", "10.10.0.0/24")
   .option("--public <cidr>", "public network", "192.168.2.0/24")
   .option("--data <cidr>", "data network", "10.10.1.0/24")
@@ -63,9 +78,9 @@ program
     string,
   ])
   .option("--user <user>", "who logs in over ssh; another than root gets sudo", "root")
-  .option("--ssh-port <port>", "sshd's port", count, 22)
+  .option("--ssh-port <port>", "sshd's port", number(1, 65_535), 22)
   .option("--no-proxy", "packages from a plain mirror instead of a proxy")
-  .option("--memory <MiB>", "memory limit of each host", count, 6144)
+  .option("--memory <MiB>", "memory limit of each host", number(256, 1_048_576), 6144)
   .option("--fresh", "take down what is there first", false)
   .action(async (options: Omit<Parameters<typeof up>[0], "memoryMiB"> & { memory: number }) => {
     const { memory, ...wish } = options;
@@ -79,25 +94,36 @@ program
   .option("--name <lab>", "which lab", "demo")
   .option("--all", "every lab", false)
   .action(async ({ name, all }: { name: string; all: boolean }) => {
-    const names = all ? labNames() : labNames().filter((each) => each === name);
-    for (const each of names) await down(readLab(each), say);
-    say(names.length === 0 ? "there was none" : `${names.join(", ")} gone`);
+    // Folders, not labs: one that was killed at its very first step is no lab yet.
+    const names = all ? (existsSync(labsFolder) ? readdirSync(labsFolder) : []) : [name];
+    let gone = 0;
+    for (const each of names) {
+      if (!(await down(each, say))) continue;
+      say(`lab ${each} is gone`);
+      gone++;
+    }
+    if (gone === 0) say(all ? "there was no lab" : `there was no lab ${name}`);
   });
 
 program
   .command("status")
-  .description("which hosts are on")
-  .action(() => {
-    if (labNames().length === 0) console.log("no lab; make one with: stackctl lab up");
-    for (const name of labNames()) {
+  .description("which hosts are on, and what is cut")
+  .option("--name <lab>", "only this lab")
+  .action(async ({ name: only }: { name?: string }) => {
+    const names = only === undefined ? labNames() : [readLab(only).name];
+    if (names.length === 0) console.log("no lab; make one with: stackctl lab up");
+    for (const name of names) {
       const lab = readLab(name);
+      const kept = keeperMarks(lab).length > 0;
       console.log(
-        `${name}  ${keeperMark(lab) === null ? "keeper OFF: stackctl lab up --name " + name : "keeper runs"}`,
+        `${name}  ${kept ? "up" : `NOT UP, nothing starts its hosts: stackctl lab up --name ${name}`}`,
       );
-      for (const host of lab.hosts)
-        console.log(
-          `  ${host.name.padEnd(12)} ${initPid(lab, host.name) === null ? "OFF" : "on "}  ${host.management}`,
-        );
+      for (const host of lab.hosts) {
+        const cuts = await cutsOf(lab, host.name);
+        const power = initPid(lab, host.name) === null ? "OFF" : "on ";
+        const cutOff = cuts.length === 0 ? "" : `  CUT off ${cuts.join(", ")}`;
+        console.log(`  ${host.name.padEnd(12)} ${power}  ${host.management}${cutOff}`);
+      }
     }
   });
 

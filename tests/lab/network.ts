@@ -1,11 +1,13 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { output, run } from "./command.ts";
 import {
   bridgeName,
   hostOf,
+  labNames,
   linkName,
   namespaceName,
   networkNames,
+  readLab,
   type Lab,
   type NetworkName,
 } from "./lab.ts";
@@ -21,16 +23,20 @@ export async function makeNetworks(lab: Lab): Promise<void> {
   }
   for (const [index, host] of lab.hosts.entries()) {
     const namespace = namespaceName(lab.name, host.name);
-    if (!existsSync(`/run/netns/${namespace}`)) await output("ip", ["netns", "add", namespace]);
+    if (!hasNamespace(namespace)) {
+      rmSync(`/run/netns/${namespace}`, { force: true });
+      await output("ip", ["netns", "add", namespace]);
+    }
     for (const network of networkNames) {
       const link = linkName(lab.name, index, network);
       const inside = lab.networks[network].interface;
-      if (!hasLink(link)) {
-        await output("ip", ["link", "add", link, "type", "veth", "peer", "name", inside, "netns", namespace]);
-        await output("ip", ["link", "set", link, "master", bridgeName(lab.name, network)]);
-        // Through a userspace switch, TCP needs its checksums made by the sender.
-        await output("ip", ["netns", "exec", namespace, "ethtool", "-K", inside, "tx", "off"]);
-      }
+      // To join the bridge is the last step: a link that has not is one that was left half made.
+      if (existsSync(`/sys/class/net/${link}/master`)) continue;
+      if (hasLink(link)) await output("ip", ["link", "delete", link]);
+      await output("ip", ["link", "add", link, "type", "veth", "peer", "name", inside, "netns", namespace]);
+      // Through a userspace switch, TCP needs its checksums made by the sender.
+      await output("ip", ["netns", "exec", namespace, "ethtool", "-K", inside, "tx", "off"]);
+      await output("ip", ["link", "set", link, "master", bridgeName(lab.name, network)]);
     }
     await output("ip", ["-n", namespace, "link", "set", "lo", "up"]);
   }
@@ -78,12 +84,25 @@ export async function removeNetworks(lab: Lab): Promise<void> {
       if (hasLink(link)) await run("ip", ["link", "delete", link]);
     }
     const namespace = namespaceName(lab.name, host.name);
-    if (existsSync(`/run/netns/${namespace}`)) await output("ip", ["netns", "delete", namespace]);
+    if (hasNamespace(namespace)) await output("ip", ["netns", "delete", namespace]);
+    rmSync(`/run/netns/${namespace}`, { force: true });
   }
   for (const network of networkNames) {
     const bridge = bridgeName(lab.name, network);
     if (hasLink(bridge)) await output("ip", ["link", "delete", bridge]);
   }
+}
+
+/** The labs on this machine that take part in its network: up, or killed on the way there. */
+export function labsThatAreUp(): Lab[] {
+  return labNames()
+    .map(readLab)
+    .filter(({ name }) => hasLink(bridgeName(name, "management")));
+}
+
+/** A file without a namespace mounted on it is what a kill leaves. */
+function hasNamespace(name: string): boolean {
+  return readFileSync("/proc/self/mounts", "utf8").includes(` /run/netns/${name} nsfs `);
 }
 
 /** True while this machine has an interface of that name. */

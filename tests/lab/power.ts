@@ -1,40 +1,38 @@
 import { spawn } from "node:child_process";
-import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, openSync } from "node:fs";
 import { connect } from "node:net";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { processesOf } from "./cgroup.ts";
-import { lives, markOf, output, within, type ProcessMark } from "./command.ts";
+import { markOf, output, processesWith, signal, within, type ProcessMark } from "./command.ts";
 import { setPower } from "./keeper.ts";
-import { hostOf, initPid, networkNames, runOn, type Lab } from "./lab.ts";
+import { containerMarks, hostOf, initPid, networkNames, runOn, type Lab } from "./lab.ts";
 import { flushAddresses, setLinks } from "./network.ts";
 
-/** The lab's keeper; null when none runs. */
-export function keeperMark(lab: Lab): ProcessMark | null {
-  const file = join(lab.directory, "keeper.pid");
-  if (!existsSync(file)) return null;
-  const mark = JSON.parse(readFileSync(file, "utf8")) as ProcessMark;
-  return lives(mark) ? mark : null;
+/** True when these are the arguments of the keeper of a lab, of whichever checkout. */
+export function isKeeper(argv: readonly string[], lab: string): boolean {
+  return basename(argv[0] ?? "") === "node" && basename(argv[1] ?? "") === "keeper.ts" && argv[2] === lab;
 }
 
-/** Starts the lab's keeper unless it runs. */
+/** The lab's keeper; none when it does not run. */
+export function keeperMarks(lab: Pick<Lab, "name">): ProcessMark[] {
+  return processesWith((argv) => isKeeper(argv, lab.name));
+}
+
+/** Starts the lab's keeper unless it runs. It outlives this process. */
 export function startKeeper(lab: Lab): void {
-  if (keeperMark(lab) !== null) return;
+  if (keeperMarks(lab).length > 0) return;
   const log = openSync(join(lab.directory, "keeper.log"), "a");
-  const child = spawn(process.execPath, [join(import.meta.dirname, "keeper.ts"), lab.name], {
+  spawn(process.execPath, [join(import.meta.dirname, "keeper.ts"), lab.name], {
     detached: true,
     stdio: ["ignore", log, log],
-  });
-  child.unref();
-  const mark = child.pid === undefined ? null : markOf(child.pid);
-  if (mark === null)
-    throw new Error(`the lab's keeper did not start; see ${join(lab.directory, "keeper.log")}`);
-  writeFileSync(join(lab.directory, "keeper.pid"), JSON.stringify(mark));
+  }).unref();
 }
 
 /** Switches a host on and waits until its sshd answers. @throws Error after 60 s, with the end of its console */
 export async function powerOn(lab: Lab, host: string): Promise<void> {
   hostOf(lab, host);
   setPower(lab, host, "on");
+  startKeeper(lab);
   await waitForSsh(lab, host, 60_000);
 }
 
@@ -50,16 +48,15 @@ export async function powerOff(lab: Lab, host: string): Promise<void> {
   await flushAddresses(lab, host);
 }
 
-/** Ends every process of a host at once. */
+/** Ends every process of a host at once, by SIGKILL. Repeatable. */
 export async function killHost(lab: Lab, host: string): Promise<void> {
   const gone = await within(15_000, () => {
-    const pids = processesOf(lab, host);
     const init = initPid(lab, host);
-    for (const pid of init === null ? pids : [init, ...pids]) {
-      const mark = markOf(pid);
-      if (mark !== null && lives(mark)) process.kill(pid, "SIGKILL");
-    }
-    return pids.length === 0 && init === null;
+    // Who starts the container goes first, then its init, which takes everything in its PID namespace along.
+    const inside = [...(init === null ? [] : [init]), ...processesOf(lab, host)].map(markOf);
+    const marks = [...containerMarks(lab, host), ...inside.filter((mark) => mark !== null)];
+    for (const mark of marks) signal(mark, "SIGKILL");
+    return marks.length === 0;
   });
   if (!gone) throw new Error(`${host} does not end: processes ${processesOf(lab, host).join(", ")} stay`);
 }
@@ -69,6 +66,9 @@ export async function reboot(lab: Lab, host: string): Promise<void> {
   const bootId = async (): Promise<string> =>
     (await runOn(lab, host, ["cat", "/proc/sys/kernel/random/boot_id"])).stdout.trim();
   const before = await bootId();
+  if (before === "")
+    throw new Error(`${host} is off; switch it on: stackctl lab power-on ${host} --name ${lab.name}`);
+  startKeeper(lab);
   const { code, stderr } = await runOn(lab, host, ["systemctl", "reboot", "--no-block"]);
   if (code !== 0) throw new Error(`${host} does not reboot: ${stderr}`);
   const back = await within(90_000, async () => {

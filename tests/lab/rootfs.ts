@@ -1,7 +1,9 @@
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { output } from "./command.ts";
+import { createInterface } from "node:readline";
+import { markOf, output } from "./command.ts";
 import { cacheFolder } from "./lab.ts";
 
 const packages = [
@@ -52,37 +54,33 @@ const files: Readonly<Record<string, string>> = {
   "/etc/resolv.conf": "",
 };
 
-/** The folder of a bare Debian 12, made once and kept by content of its recipe. Never half made. */
+/**
+ * The folder of a bare Debian 12, made once and kept by content of its recipe. Never half made: it gets its name last.
+ * Under the machine's lock only.
+ */
 export async function rootFileSystem(proxy: string, say: (text: string) => void): Promise<string> {
   const recipe = createHash("sha256")
     .update(JSON.stringify([packages, files]))
     .digest("hex")
     .slice(0, 12);
-  const folder = join(cacheFolder, "rootfs", recipe);
+  const cache = join(cacheFolder, "rootfs");
+  const folder = join(cache, recipe);
   if (existsSync(folder)) return folder;
   say("making the root file system (once)");
-  mkdirSync(join(cacheFolder, "rootfs"), { recursive: true });
+  mkdirSync(cache, { recursive: true });
+  // What was being made when its maker, whose number ends the name, was killed.
+  for (const name of readdirSync(cache)) {
+    const [, maker] = name.split(".");
+    if (maker !== undefined && markOf(Number(maker)) === null)
+      rmSync(join(cache, name), { recursive: true, force: true });
+  }
   const half = `${folder}.${String(process.pid)}`;
-  await output(
-    "env",
-    [
-      `http_proxy=${proxy}`,
-      "debootstrap",
-      "--variant=minbase",
-      `--include=${packages.join(",")}`,
-      "bookworm",
-      half,
-      "http://deb.debian.org/debian",
-    ],
-    {
-      timeoutMs: 600_000,
-    },
-  );
+  await debootstrap(half, proxy, say);
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(join(half, path, ".."), { recursive: true });
     writeFileSync(join(half, path), text, { mode: path.startsWith("/usr/local/sbin") ? 0o755 : 0o644 });
   }
-  // systemd makes a machine-id of its own for each host at first boot; ssh host keys are made for each host by the lab.
+  // Each host gets a machine-id and ssh host keys of its own when it is made.
   writeFileSync(join(half, "etc/machine-id"), "");
   await output("chroot", [
     half,
@@ -92,7 +90,49 @@ export async function rootFileSystem(proxy: string, say: (text: string) => void)
   ]);
   rmSync(join(half, "var/cache/apt/archives"), { recursive: true, force: true });
   mkdirSync(join(half, "var/cache/apt/archives/partial"), { recursive: true });
-  if (existsSync(folder)) rmSync(half, { recursive: true });
-  else renameSync(half, folder);
+  renameSync(half, folder);
   return folder;
+}
+
+/** debootstrap's longest phases, by how the first line of each begins. */
+const phases: Readonly<Record<string, string>> = {
+  "I: Retrieving": "fetching packages",
+  "I: Extracting": "unpacking the base",
+  "I: Installing core": "installing the core",
+  "I: Unpacking the base": "unpacking the rest",
+  "I: Configuring the base": "configuring",
+};
+
+/** Runs debootstrap so that nothing of it, process or mount, outlives this process, however that ends. */
+async function debootstrap(folder: string, proxy: string, say: (text: string) => void): Promise<void> {
+  const child = spawn(
+    "setpriv",
+    [
+      "--pdeathsig=KILL",
+      ...["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"],
+      ...["debootstrap", "--variant=minbase", `--include=${packages.join(",")}`],
+      ...["bookworm", folder, "http://deb.debian.org/debian"],
+    ],
+    { env: { ...process.env, http_proxy: proxy }, stdio: ["ignore", "pipe", "pipe"], timeout: 600_000 },
+  );
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", resolve);
+  });
+  const lines: string[] = [];
+  const told = new Set<string>();
+  const hear = (line: string): void => {
+    lines.push(line);
+    const phase = Object.entries(phases).find(([begin]) => line.startsWith(begin))?.[1];
+    if (phase === undefined || told.has(phase)) return;
+    told.add(phase);
+    say(`  ${phase}`);
+  };
+  createInterface({ input: child.stdout }).on("line", hear);
+  createInterface({ input: child.stderr }).on("line", hear);
+  const code = await ended;
+  if (code !== 0)
+    throw new Error(
+      `debootstrap ended with ${String(code)}; is deb.debian.org reachable from this machine?\n${lines.slice(-10).join("\n")}`,
+    );
 }

@@ -1,24 +1,30 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { makeCgroups } from "./cgroup.ts";
 import { output, run } from "./command.ts";
-import { down } from "./down.ts";
+import { takeDown } from "./down.ts";
 import { makeHost } from "./host.ts";
+import { setPower, wantedPower } from "./keeper.ts";
 import {
   address,
   bridgeName,
+  labName,
   labNames,
   labsFolder,
   networkNames,
+  overlaps,
   readLab,
   type Lab,
   type LabHost,
 } from "./lab.ts";
-import { hasLink, makeNetworks } from "./network.ts";
+import { raiseLimits } from "./limits.ts";
+import { locked } from "./lock.ts";
+import { hasLink, labsThatAreUp, makeNetworks } from "./network.ts";
 import { startKeeper, waitForSsh } from "./power.ts";
-import { setPower, wantedPower } from "./keeper.ts";
+import { makePassword, mirrorPort, proxyPort, tendSquid } from "./proxy.ts";
 import { rootFileSystem } from "./rootfs.ts";
-import { labsThatAreUp, makePassword, mirrorPort, proxyPort, startTime, tendSquid } from "./services.ts";
+import { startTime } from "./time.ts";
 
 /** What a lab is asked to be. */
 export interface LabWish {
@@ -49,60 +55,25 @@ const tools: Readonly<Record<string, string>> = {
   "/usr/bin/systemd-nspawn": "systemd-container",
   "/usr/sbin/nft": "nftables",
   "/usr/sbin/chronyd": "chrony",
-  "/usr/bin/htpasswd": "apache2-utils",
   "/usr/sbin/ethtool": "ethtool",
   "/usr/bin/openssl": "openssl",
   "/usr/bin/ssh-keygen": "openssh-client",
 };
 
-/** Makes the lab, or brings up what is missing of it, and returns once every host's sshd answers. Repeatable after any kill. */
+/**
+ * Makes the lab, or brings up what is missing of it, and returns once every host's sshd answers. Repeatable after any kill.
+ * @throws Error when a lab of that name has other settings, a network is taken, or memory is short
+ */
 export async function up(wish: LabWish, say: (text: string) => void): Promise<Lab> {
   const lab = labOf(wish);
-  if (wish.fresh && labNames().includes(wish.name)) await down(readLab(wish.name), say);
-  if (labNames().includes(wish.name)) {
-    const there = readLab(wish.name);
-    if (JSON.stringify(there) !== JSON.stringify(lab)) {
-      throw new Error(
-        `lab ${wish.name} is there with other settings; take it down first: stackctl lab down --name ${wish.name}`,
-      );
-    }
-  }
-  assertFree(lab);
-  await installTools(say);
-  mkdirSync(join(lab.directory, "hosts"), { recursive: true, mode: 0o700 });
-  if (!existsSync(lab.ssh.privateKey)) {
-    await output("ssh-keygen", [
-      "-q",
-      "-t",
-      "ed25519",
-      "-N",
-      "",
-      "-C",
-      `lab ${lab.name}`,
-      "-f",
-      lab.ssh.privateKey,
-    ]);
-  }
-  if (lab.proxy !== null) await makePassword(lab.proxy.passwordFile);
-  const file = join(lab.directory, "lab.json");
-  writeFileSync(`${file}.new`, JSON.stringify(lab, null, 2));
-  renameSync(`${file}.new`, file);
-
-  // Every host's systemd and agent takes some of what this one kernel gives to root; its default is for one host.
-  const instances = "/proc/sys/fs/inotify/max_user_instances";
-  if (Number(readFileSync(instances, "utf8")) < 2048) writeFileSync(instances, "2048");
-  say("networks");
-  await makeNetworks(lab);
-  await tendSquid(labsThatAreUp(isUp), false);
-  await startTime(lab);
-  const rootfs = await rootFileSystem(`http://127.0.0.1:${String(proxyPort)}`, say);
-  say("hosts");
-  for (const host of lab.hosts) {
-    await makeHost(lab, host, rootfs);
-    makeCgroups(lab, host.name);
-    if (wantedPower(lab, host.name) === "off") setPower(lab, host.name, "on");
-  }
-  startKeeper(lab);
+  await locked("machine", `up of lab ${lab.name}`, say, async () => {
+    if (!wish.fresh) assertSame(lab);
+    assertFree(lab);
+    if (wish.fresh) await takeDown(lab.name, say);
+    await installTools(say);
+    raiseLimits(say);
+    await make(lab, say);
+  });
   await Promise.all(
     lab.hosts.map(async ({ name }) => {
       await waitForSsh(lab, name, 120_000);
@@ -112,16 +83,58 @@ export async function up(wish: LabWish, say: (text: string) => void): Promise<La
   return lab;
 }
 
-/** True while the lab's bridges are there. */
-function isUp(lab: Lab): boolean {
-  return hasLink(bridgeName(lab.name, "management"));
+async function make(lab: Lab, say: (text: string) => void): Promise<void> {
+  mkdirSync(join(lab.directory, "hosts"), { recursive: true, mode: 0o700 });
+  // Before all else that is made: `down` finds by it what there may be.
+  const file = join(lab.directory, "lab.json");
+  writeFileSync(`${file}.new`, JSON.stringify(lab, null, 2));
+  renameSync(`${file}.new`, file);
+  await makeKey(lab);
+  if (lab.proxy !== null) makePassword(lab.proxy.passwordFile);
+
+  say("networks");
+  await makeNetworks(lab);
+  await tendSquid(labsThatAreUp());
+  await startTime(lab);
+  const rootfs = await rootFileSystem(`http://127.0.0.1:${String(proxyPort)}`, say);
+  say(`starting ${String(lab.hosts.length)} hosts`);
+  await Promise.all(
+    lab.hosts.map(async (host) => {
+      await makeHost(lab, host, rootfs);
+      makeCgroups(lab, host.name);
+      if (wantedPower(lab, host.name) === "off") setPower(lab, host.name, "on");
+    }),
+  );
+  startKeeper(lab);
+}
+
+/** The key that opens every host of the lab. */
+async function makeKey(lab: Lab): Promise<void> {
+  const { privateKey } = lab.ssh;
+  if (existsSync(privateKey)) return;
+  const fresh = `${privateKey}.new`;
+  rmSync(fresh, { force: true });
+  rmSync(`${fresh}.pub`, { force: true });
+  await output("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", `lab ${lab.name}`, "-f", fresh]);
+  renameSync(`${fresh}.pub`, `${privateKey}.pub`);
+  renameSync(fresh, privateKey);
 }
 
 /** A lab as a wish describes it. */
 export function labOf(wish: LabWish): Lab {
-  const directory = join(labsFolder, wish.name);
-  if (!/^[a-z][a-z0-9-]{0,15}$/.test(wish.name))
-    throw new Error(`${wish.name} is no name for a lab; take small letters, digits and -, at most 16`);
+  const directory = join(labsFolder, labName(wish.name));
+  if (!/^[a-z][a-z0-9-]{0,30}$/.test(wish.user))
+    throw new Error(`${wish.user} is no name for a user; take small letters, digits and -`);
+  if (new Set([...wish.nics, "lo"]).size !== 4)
+    throw new Error(`three different NICs are needed, none of them lo; ${wish.nics.join(",")} are not`);
+  if (wish.controllers + wish.computes === 0) throw new Error("a lab without hosts is none");
+  for (const [a, b] of [
+    [wish.management, wish.public],
+    [wish.management, wish.data],
+    [wish.public, wish.data],
+  ] as const)
+    if (overlaps(a, b))
+      throw new Error(`the networks of a lab are three different ones; ${a} and ${b} overlap`);
   const cidrs = { management: wish.management, public: wish.public, data: wish.data };
   const [management, outside, data] = wish.nics;
   const nics = { management, public: outside, data };
@@ -162,55 +175,77 @@ export function labOf(wish: LabWish): Lab {
   };
 }
 
-/** @throws Error when another lab that is up has one of the networks, or memory is short */
+/** @throws Error when a lab of that name is there and is not this one */
+function assertSame(lab: Lab): void {
+  if (!labNames().includes(lab.name)) return;
+  if (JSON.stringify(readLab(lab.name)) === JSON.stringify(lab)) return;
+  throw new Error(
+    `lab ${lab.name} is there with other settings; take it down first: stackctl lab down --name ${lab.name}`,
+  );
+}
+
+/** @throws Error when another lab that is up, or this machine, has one of the networks, or memory is short */
 function assertFree(lab: Lab): void {
-  for (const other of labsThatAreUp(isUp)) {
+  const ours = networkNames.map((network) => bridgeName(lab.name, network));
+  for (const other of labsThatAreUp()) {
     if (other.name === lab.name) continue;
     for (const network of networkNames) {
-      for (const theirs of networkNames) {
-        if (other.networks[theirs].cidr !== lab.networks[network].cidr) continue;
-        throw new Error(
-          `${lab.networks[network].cidr} belongs to lab ${other.name}, which is up; give another --${network}, or: stackctl lab down --name ${other.name}`,
-        );
-      }
+      const { cidr } = lab.networks[network];
+      if (!networkNames.some((theirs) => overlaps(other.networks[theirs].cidr, cidr))) continue;
+      throw new Error(
+        `${cidr} belongs to lab ${other.name}, which is up; give another --${network}, or: stackctl lab down --name ${other.name}`,
+      );
     }
   }
-  if (isUp(lab)) return;
+  for (const [name, addresses = []] of Object.entries(networkInterfaces())) {
+    if (ours.includes(name)) continue;
+    for (const network of networkNames) {
+      const { cidr } = lab.networks[network];
+      const taken = addresses.find((each) => each.family === "IPv4" && overlaps(`${each.address}/32`, cidr));
+      if (taken === undefined) continue;
+      throw new Error(
+        `${cidr} has this machine's own ${taken.address} (${name}) in it; give another --${network}`,
+      );
+    }
+  }
+  if (hasLink(bridgeName(lab.name, "management"))) return;
   const available = /^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1];
   const freeMiB = Math.floor(Number(available) / 1024);
   const neededMiB = lab.hosts.length * memoryPerHostMiB + 1024;
   if (freeMiB < neededMiB) {
     throw new Error(
-      `${String(freeMiB)} MiB of memory are free, this lab needs ${String(neededMiB)} MiB; take another lab down: stackctl lab down --all`,
+      `${String(freeMiB)} MiB of memory are free, lab ${lab.name} needs ${String(neededMiB)} MiB; what is up: stackctl lab status`,
     );
   }
 }
 
+const policy = "/usr/sbin/policy-rc.d";
+const policyText =
+  "#!/bin/sh\n# From stackctl lab: its own squid and chronyd are wanted, not the distribution's.\nexit 101\n";
+
 async function installTools(say: (text: string) => void): Promise<void> {
+  // Left by a kill in the middle of what follows; it would keep every service of this machine from starting.
+  if (existsSync(policy) && readFileSync(policy, "utf8") === policyText) rmSync(policy);
   const missing = Object.entries(tools).filter(([path]) => !existsSync(path));
   if (missing.length === 0) return;
   const packages = missing.map(([, name]) => name);
   say(`installing ${packages.join(", ")} on this machine`);
-  // The services that these packages would start are not wanted: the lab runs its own.
-  const policy = "/usr/sbin/policy-rc.d";
   const ours = !existsSync(policy);
-  if (ours) writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  if (ours) writeFileSync(policy, policyText, { mode: 0o755 });
   try {
-    await output("apt-get", ["update", "-q"], { timeoutMs: 300_000 });
+    const lock = ["-o", "DPkg::Lock::Timeout=120"];
+    await output("apt-get", ["update", "-q", ...lock], { timeoutMs: 300_000 });
     await output(
       "env",
       [
         "DEBIAN_FRONTEND=noninteractive",
-        "apt-get",
-        "install",
-        "-y",
-        "-q",
-        "--no-install-recommends",
-        ...packages,
+        ...["apt-get", "install", "-y", "-q", "--no-install-recommends", ...lock, ...packages],
       ],
       { timeoutMs: 600_000 },
     );
+    // Nor at the next boot.
+    if (packages.includes("squid")) await run("systemctl", ["disable", "squid.service"]);
   } finally {
-    if (ours) await run("rm", ["-f", policy]);
+    if (ours) rmSync(policy, { force: true });
   }
 }
