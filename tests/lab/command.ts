@@ -8,16 +8,28 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** How a command is run. */
+export interface RunOptions {
+  /** @default 120000 */
+  readonly timeoutMs?: number;
+  /** Its standard input; nothing unless given. */
+  readonly input?: string;
+  /**
+   * Let it come to its end when this process is killed. Others are killed with it, so that nothing goes on changing what
+   * the next command looks at.
+   * @default false
+   */
+  readonly outlives?: boolean;
+}
+
 /** Runs a command of this machine to its end; its exit code is for the caller to judge. */
-export function run(
-  file: string,
-  args: readonly string[],
-  options: { timeoutMs?: number; input?: string } = {},
-): Promise<Ended> {
+export function run(file: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const command =
+    options.outlives === true ? [file, ...args] : ["setpriv", "--pdeathsig=KILL", "--", file, ...args];
   return new Promise((resolve) => {
     const child = execFile(
-      file,
-      args,
+      command[0] ?? "",
+      command.slice(1),
       { timeout: options.timeoutMs ?? 120_000, maxBuffer: 64 * 1024 * 1024, encoding: "utf8" },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : null;
@@ -34,7 +46,7 @@ export function run(
 export async function output(
   file: string,
   args: readonly string[],
-  options: { timeoutMs?: number; input?: string } = {},
+  options: RunOptions = {},
 ): Promise<string> {
   const { code, stdout, stderr } = await run(file, args, options);
   if (code === 0) return stdout;

@@ -1,7 +1,15 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { isMissing, processesWith, readProc, run, type Ended, type ProcessMark } from "./command.ts";
+import {
+  isMissing,
+  processesWith,
+  readProc,
+  run,
+  type Ended,
+  type ProcessMark,
+  type RunOptions,
+} from "./command.ts";
 
 /** Where every lab keeps its state, by name. */
 export const labsFolder = "/var/lib/stackctl-lab";
@@ -191,7 +199,7 @@ export async function runOn(
   lab: Lab,
   host: string,
   argv: readonly string[],
-  options: { timeoutMs?: number; input?: string } = {},
+  options: RunOptions = {},
 ): Promise<Ended> {
   hostOf(lab, host);
   const pid = initPid(lab, host);

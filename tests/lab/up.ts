@@ -58,9 +58,6 @@ const tools: Readonly<Record<string, string>> = {
   "/usr/sbin/ethtool": "ethtool",
   "/usr/bin/openssl": "openssl",
   "/usr/bin/ssh-keygen": "openssh-client",
-  "/usr/bin/ip": "iproute2",
-  "/usr/bin/pgrep": "procps",
-  "/usr/sbin/mkfs.ext4": "e2fsprogs",
 };
 
 /**
@@ -236,15 +233,16 @@ async function installTools(say: (text: string) => void): Promise<void> {
   const ours = !existsSync(policy);
   if (ours) writeFileSync(policy, policyText, { mode: 0o755 });
   try {
+    // Killed half way, dpkg would want repair by hand.
     const lock = ["-o", "DPkg::Lock::Timeout=120"];
-    await output("apt-get", ["update", "-q", ...lock], { timeoutMs: 300_000 });
+    await output("apt-get", ["update", "-q", ...lock], { timeoutMs: 300_000, outlives: true });
     await output(
       "env",
       [
         "DEBIAN_FRONTEND=noninteractive",
         ...["apt-get", "install", "-y", "-q", "--no-install-recommends", ...lock, ...packages],
       ],
-      { timeoutMs: 600_000 },
+      { timeoutMs: 600_000, outlives: true },
     );
     // Nor at the next boot.
     if (packages.includes("squid")) await run("systemctl", ["disable", "squid.service"]);
