@@ -58,6 +58,9 @@ const tools: Readonly<Record<string, string>> = {
   "/usr/sbin/ethtool": "ethtool",
   "/usr/bin/openssl": "openssl",
   "/usr/bin/ssh-keygen": "openssh-client",
+  "/usr/bin/ip": "iproute2",
+  "/usr/bin/pgrep": "procps",
+  "/usr/sbin/mkfs.ext4": "e2fsprogs",
 };
 
 /**
