@@ -19,6 +19,11 @@ import { keeperMarks, powerOff, powerOn, reboot } from "./power.ts";
 import { up } from "./up.ts";
 
 const begun = performance.now();
+// Whoever reads the output may have seen enough, such as `head`.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit();
+  throw error;
+});
 
 /** One line per change, with the seconds since the start. */
 function say(text: string): void {

@@ -47,12 +47,27 @@ const files: Readonly<Record<string, string>> = {
     "WantedBy=sysinit.target",
     "",
   ].join("\n"),
-  "/usr/local/sbin/lab-cgroups":
-    '#!/bin/sh\nmount -o remount,rw /sys/fs/cgroup\nfor c in /sys/fs/cgroup/*; do mountpoint -q "$c" && mount -o remount,rw "$c"; done\nexit 0\n',
-  "/etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
-  "/etc/hostname": "debian\n",
+  "/usr/local/sbin/lab-cgroups": [
+    "#!/bin/sh",
+    "set -e",
+    "mount -o remount,rw /sys/fs/cgroup",
+    "for c in /sys/fs/cgroup/*; do",
+    "  # Of this mount only (bind): the file system is the machine's, and busy.",
+    '  if mountpoint -q "$c"; then mount -o remount,bind,rw "$c"; fi',
+    "done",
+    "",
+  ].join("\n"),
   "/etc/resolv.conf": "",
 };
+
+/** What is done inside it at last. */
+const setup = [
+  ["systemctl", "enable", "lab-cgroups.service", "ssh.service"],
+  [
+    ...["systemctl", "mask", "systemd-networkd.service", "systemd-resolved.service"],
+    ...["systemd-timesyncd.service", "getty.target", "console-getty.service"],
+  ],
+];
 
 /**
  * The folder of a bare Debian 12, made once and kept by content of its recipe. Never half made: it gets its name last.
@@ -60,7 +75,7 @@ const files: Readonly<Record<string, string>> = {
  */
 export async function rootFileSystem(proxy: string, say: (text: string) => void): Promise<string> {
   const recipe = createHash("sha256")
-    .update(JSON.stringify([packages, files]))
+    .update(JSON.stringify([packages, files, setup]))
     .digest("hex")
     .slice(0, 12);
   const cache = join(cacheFolder, "rootfs");
@@ -82,12 +97,9 @@ export async function rootFileSystem(proxy: string, say: (text: string) => void)
   }
   // Each host gets a machine-id and ssh host keys of its own when it is made.
   writeFileSync(join(half, "etc/machine-id"), "");
-  await output("chroot", [
-    half,
-    "sh",
-    "-c",
-    "rm -f /etc/ssh/ssh_host_*; systemctl enable lab-cgroups.service ssh.service; systemctl mask systemd-networkd.service systemd-resolved.service systemd-timesyncd.service getty.target console-getty.service",
-  ]);
+  for (const argv of setup) await output("chroot", [half, ...argv]);
+  for (const key of readdirSync(join(half, "etc/ssh")))
+    if (key.startsWith("ssh_host_")) rmSync(join(half, "etc/ssh", key));
   rmSync(join(half, "var/cache/apt/archives"), { recursive: true, force: true });
   mkdirSync(join(half, "var/cache/apt/archives/partial"), { recursive: true });
   renameSync(half, folder);
