@@ -23,7 +23,7 @@ interface VitestReport {
 async function run(name: string, command: string, args: readonly string[], report?: string): Promise<void> {
   console.log(`\n== ${name}`);
   const started = performance.now();
-  const left = deadlineMs - (started - begun);
+  const left = Math.floor(deadlineMs - (started - begun));
   const code = left <= 0 ? null : await ended(command, args, left);
   let passed = code === 0 ? 1 : 0;
   let failed = code === 0 ? 0 : 1;
