@@ -68,13 +68,15 @@ export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number):
         text: `${name}: ${id} differs from what it should be`,
         remedy: `stackctl why ${id}@${name}`,
       });
+    // What was skipped because the host was away is owed whatever it held before; what failed may have healed since.
     const skipped = store
       .lastSteps(name)
-      .find(
-        ({ service, outcome }) =>
-          (outcome === "skipped" || outcome === "failed") &&
-          !goodServices.has(service) &&
-          service !== enrolStep,
+      .find(({ service, outcome, why }) =>
+        outcome === "skipped" && why?.startsWith("absent") === true
+          ? true
+          : (outcome === "skipped" || outcome === "failed") &&
+            service !== enrolStep &&
+            !goodServices.has(service),
       );
     if (state === "ok" && skipped !== undefined && !problems.some(({ host }) => host === name)) {
       problems.push({
