@@ -1,14 +1,13 @@
-import { enableCompileCache } from "node:module";
 import { CommanderError } from "commander";
 import { renderError } from "./output/errors.ts";
 import { makeProgram } from "./program.ts";
 
-// The second start of a new version is quicker by a third.
-enableCompileCache();
+/** What a shell says of a command whose reader went away (128 + SIGPIPE): not that it succeeded. */
+const pipeClosed = 141;
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  // `stackctl events | head` closes the pipe: whoever read has seen enough.
-  if (error.code === "EPIPE") process.exit(0);
+  // `stackctl events -f | head` closes the pipe: whoever read has seen enough.
+  if (error.code === "EPIPE") process.exit(process.exitCode ?? pipeClosed);
   throw error;
 });
 

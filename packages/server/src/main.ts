@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import pino from "pino";
 import { errorData, StackctlError } from "@stackctl/protocol";
 import { initAnswers, renderInit } from "./config/init.ts";
+import { parseCloud } from "./config/load.ts";
 import { startServer } from "./server.ts";
 
 /** The descriptor on which whoever started the server hears how the start went, one JSON object a line. */
@@ -67,8 +68,17 @@ async function start(args: string[]): Promise<void> {
 
 async function init(): Promise<void> {
   try {
-    const answers = initAnswers.parse(JSON.parse(await readAll(process.stdin)));
-    process.stdout.write(JSON.stringify({ file: renderInit(answers) }));
+    const answers = initAnswers.safeParse(JSON.parse(await readAll(process.stdin)));
+    if (!answers.success) {
+      const [issue] = answers.error.issues;
+      throw new StackctlError("usage", `${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`, {
+        details: { remedy: "stackctl init --help" },
+      });
+    }
+    const file = renderInit(answers.data);
+    // What was answered goes into the file as it is: what would be a mistake there is one here.
+    parseCloud(file, "cloud.yaml");
+    process.stdout.write(JSON.stringify({ file }));
   } catch (error) {
     process.stdout.write(JSON.stringify({ error: errorData(error) }));
   }

@@ -60,9 +60,10 @@ export async function connectApi(file: ServerFile): Promise<ApiClient> {
 }
 
 function unreachable(url: string, cause: unknown): StackctlError {
-  return new StackctlError("server_unreachable", `the server at ${url} does not answer`, {
+  const why = cause instanceof Error ? `: ${cause.message}` : "";
+  return new StackctlError("server_unreachable", `the server at ${url} does not answer${why}`, {
     retryable: true,
-    details: { remedy: "stackctl server start" },
+    details: { remedy: "look with: stackctl server status; end it with: stackctl server stop" },
     cause,
   });
 }

@@ -11,17 +11,17 @@ export function addAgent(program: Command): void {
     .description("each host's agent, its version and what it does")
     .action(async (_options: unknown, command: Command) => {
       const { place, json } = shared(command);
-      const { hosts } = await withServer(place, (session) => session.call("status", {}));
+      const { hosts } = await withServer(place, (session) => session.call("status", {}, "asking the server"));
       const agents = hosts.map(({ name, state, agentVersion, doing }) => ({
         name,
         state,
         agentVersion,
         doing,
       }));
-      print(json, agents, () =>
+      print(json, agents, (shown) =>
         table([
           ["host", "state", "version", ""],
-          ...agents.map((agent) => [agent.name, agent.state, agent.agentVersion ?? "-", agent.doing ?? ""]),
+          ...shown.map((agent) => [agent.name, agent.state, agent.agentVersion ?? "-", agent.doing ?? ""]),
         ]).join("\n"),
       );
     });

@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import type { Scope } from "@stackctl/protocol";
 import { findPlace, type Place } from "../place.ts";
-import { Session } from "../server-process.ts";
+import { harmless } from "../output/text.ts";
+import { Session } from "../session.ts";
 
 /** What every command shares. */
 export interface Shared {
@@ -15,9 +16,9 @@ export function shared(command: Command): Shared {
   return { place: findPlace(cloud), json: json === true };
 }
 
-/** A short remark that is no result: on standard error. */
+/** A short remark that is no result: on standard error, in place of what is said there of a wait. */
 export function remark(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${process.stderr.isTTY ? "\r\u001b[K" : ""}${text}\n`);
 }
 
 /** Work with the server, which is started when none runs. */
@@ -31,8 +32,8 @@ export async function withServer<T>(place: Place, work: (session: Session) => Pr
 }
 
 /** Prints a result: exactly the object with `--json`, its text otherwise. */
-export function print(json: boolean, result: unknown, text: () => string): void {
-  process.stdout.write(`${json ? JSON.stringify(result, null, 2) : text()}\n`);
+export function print<T>(json: boolean, result: T, text: (shown: T) => string): void {
+  process.stdout.write(`${json ? JSON.stringify(result, null, 2) : text(harmless(result))}\n`);
 }
 
 /** The scope that was named; nothing named: everything. */

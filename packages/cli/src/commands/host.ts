@@ -11,7 +11,9 @@ export function addHost(program: Command): void {
     .argument("<host>")
     .action(async (host: string, _options: unknown, command: Command) => {
       const { place, json } = shared(command);
-      const result = await withServer(place, (session) => session.call("host-forget-key", { host }));
+      const result = await withServer(place, (session) =>
+        session.call("host-forget-key", { host }, "asking the server"),
+      );
       print(json, result, () =>
         result.forgotten === null
           ? `No key of ${host} was pinned.`

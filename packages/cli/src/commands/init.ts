@@ -1,10 +1,9 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, writeFileSync } from "node:fs";
 import { text as readAll } from "node:stream/consumers";
 import { InvalidArgumentError, type Command } from "commander";
 import { errorFromData, StackctlError, type ErrorData } from "@stackctl/protocol";
-import { serverBundle } from "../server-process.ts";
+import { needBundle, serverBundle } from "../server-process.ts";
 import { remark, shared } from "./command.ts";
 
 interface InitOptions {
@@ -58,8 +57,7 @@ export function addInit(program: Command): void {
         });
       }
       const file = await rendered(answersOf(options));
-      mkdirSync(dirname(cloudFile), { recursive: true });
-      writeFileSync(cloudFile, file, { flag: "wx" });
+      writeNew(cloudFile, file);
       remark(`${cloudFile} written. Put your hosts and networks into it, then: stackctl preflight`);
       if (options.proxy?.includes("@") === true)
         remark("The proxy's password: stackctl secret set packages-proxy-password");
@@ -98,11 +96,25 @@ function defined(fields: Record<string, unknown>): Record<string, unknown> {
 
 /** The file, rendered by the server's own code: only that knows the schema. */
 async function rendered(answers: unknown): Promise<string> {
+  needBundle(serverBundle);
   const child = spawn(process.execPath, [serverBundle, "init"], { stdio: ["pipe", "pipe", "inherit"] });
   child.stdin.end(JSON.stringify(answers));
   const result = JSON.parse(await readAll(child.stdout)) as { file?: string; error?: ErrorData };
   if (result.error !== undefined) throw errorFromData(result.error);
   return result.file ?? "";
+}
+
+/** Writes a file that is not there yet, in a folder that is. @throws StackctlError `file_failed` */
+function writeNew(file: string, text: string): void {
+  try {
+    writeFileSync(file, text, { flag: "wx" });
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    throw new StackctlError("file_failed", `${file} cannot be written: ${cause.message}`, {
+      details: { remedy: "name another file with: stackctl init --cloud FILE" },
+      cause,
+    });
+  }
 }
 
 function whole(text: string): number {

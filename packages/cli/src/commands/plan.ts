@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import { renderPlan } from "../output/plan.ts";
-import { whileWaiting } from "../output/waiting.ts";
 import { print, scopeOf, shared, withServer } from "./command.ts";
 
 /** `plan [SCOPE]`: what an apply would change; exit 0 nothing, 3 something. */
@@ -12,9 +11,9 @@ export function addPlan(program: Command): void {
     .action(async (words: string[], _options: unknown, command: Command) => {
       const { place, json } = shared(command);
       const plan = await withServer(place, (session) =>
-        whileWaiting("asking the hosts", session.call("plan", { scope: scopeOf(words) })),
+        session.call("plan", { scope: scopeOf(words) }, "asking the hosts"),
       );
-      print(json, plan, () => renderPlan(plan, words));
+      print(json, plan, (shown) => renderPlan(shown, words));
       process.exitCode = plan.totals.changes > 0 ? 3 : 0;
     });
 }

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import { renderPreflight } from "../output/preflight.ts";
-import { whileWaiting } from "../output/waiting.ts";
 import { print, scopeOf, shared, withServer } from "./command.ts";
 
 /** `preflight [SCOPE]`: looks at every host before anything is done to it; exit 1 when a problem stands in the way. */
@@ -12,9 +11,9 @@ export function addPreflight(program: Command): void {
     .action(async (words: string[], _options: unknown, command: Command) => {
       const { place, json } = shared(command);
       const { rows } = await withServer(place, (session) =>
-        whileWaiting("looking at the hosts", session.call("preflight", { scope: scopeOf(words) }, 60_000)),
+        session.call("preflight", { scope: scopeOf(words) }, "looking at the hosts", 60_000),
       );
-      print(json, rows, () => renderPreflight(rows));
+      print(json, rows, renderPreflight);
       process.exitCode = rows.some(({ problems }) => problems.some(({ severity }) => severity === "error"))
         ? 1
         : 0;

@@ -14,7 +14,8 @@ export function addRuns(program: Command): void {
     .action(async (id: string | undefined, _options: unknown, command: Command) => {
       const { place, json } = shared(command);
       process.exitCode = await withServer(place, async (session) => {
-        const runId = id === undefined ? (await session.call("status", {})).run?.id : Number(id);
+        const runId =
+          id === undefined ? (await session.call("status", {}, "asking the server")).run?.id : Number(id);
         if (runId === undefined || !Number.isInteger(runId) || runId < 1) {
           throw new StackctlError("usage", id === undefined ? "there was no run yet" : `${id} is no run`, {
             details: { remedy: "stackctl apply aio" },

@@ -1,7 +1,10 @@
+import { join } from "node:path";
 import type { Command } from "commander";
-import { connectApi } from "../bus/nats.ts";
+import { StackctlError, type ServerFile } from "@stackctl/protocol";
+import { connectApi, type ApiClient } from "../bus/nats.ts";
 import { duration } from "../output/text.ts";
-import { ensureServer, readServerFile, stopServer } from "../server-process.ts";
+import { whileWaiting } from "../output/waiting.ts";
+import { ensureServer, readServerFile, serverBundle, stopServer } from "../server-process.ts";
 import { print, remark, shared } from "./command.ts";
 
 /** `server start|stop|status`. Any command starts it; agents keep their documents true without it. */
@@ -12,7 +15,10 @@ export function addServer(program: Command): void {
     .description("start it unless it runs")
     .action(async (_options: unknown, command: Command) => {
       const { place } = shared(command);
-      await (await ensureServer(place, remark)).close();
+      const before = readServerFile(place);
+      await (await ensureServer({ place, bundle: serverBundle, say: remark })).close();
+      if (before !== null && readServerFile(place)?.pid === before.pid)
+        remark(`the server runs already (pid ${String(before.pid)})`);
     });
   server
     .command("stop")
@@ -24,8 +30,16 @@ export function addServer(program: Command): void {
         remark("no server runs");
         return;
       }
-      const gone = await stopServer(await connectApi(file), file.pid);
-      remark(gone ? "server stopped" : `the server (pid ${String(file.pid)}) has not ended yet`);
+      const gone = await whileWaiting(
+        `waiting for the server (pid ${String(file.pid)}) to end`,
+        stopServer(await reached(file), file.pid),
+      );
+      remark(
+        gone
+          ? "server stopped"
+          : `the server (pid ${String(file.pid)}) has not ended; look at ${join(place.home, "server.log")}`,
+      );
+      process.exitCode = gone ? 0 : 1;
     });
   server
     .command("status")
@@ -39,7 +53,7 @@ export function addServer(program: Command): void {
         return;
       }
       const client = await connectApi(file);
-      const answer = await client.call("server", {});
+      const answer = await whileWaiting("asking the server", client.call("server", {}));
       await client.close();
       print(
         json,
@@ -48,4 +62,14 @@ export function addServer(program: Command): void {
           `server ${answer.version}, pid ${String(answer.pid)}, ${file.url}, up ${duration((Date.now() - Date.parse(answer.startedAt)) / 1000)}, ${answer.cloudFile}`,
       );
     });
+}
+
+/** A connection with a server; null when it runs and does not answer, for then it has to be ended another way. */
+async function reached(file: ServerFile): Promise<ApiClient | null> {
+  try {
+    return await connectApi(file);
+  } catch (error) {
+    if (error instanceof StackctlError && error.code === "server_unreachable") return null;
+    throw error;
+  }
 }

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";
 import { createLogUpdate } from "log-update";
 import { renderStatus } from "../output/status.ts";
-import { whileWaiting } from "../output/waiting.ts";
+import { harmless } from "../output/text.ts";
 import { print, shared, withServer } from "./command.ts";
 
 /** `status [-w]`: the truth about the cloud at a glance; exit 0 only when it is green. */
@@ -14,16 +14,18 @@ export function addStatus(program: Command): void {
     .action(async (options: { watch?: boolean }, command: Command) => {
       const { place, json } = shared(command);
       await withServer(place, async (session) => {
-        const draw = createLogUpdate(process.stdout);
+        const draw =
+          options.watch === true && !json && process.stdout.isTTY ? createLogUpdate(process.stdout) : null;
         for (;;) {
-          const status = await whileWaiting("asking the server", session.call("status", {}));
+          const status = await session.call("status", {}, "asking the server");
           process.exitCode = status.outcome === "green" ? 0 : 1;
           if (options.watch !== true) {
-            print(json, status, () => renderStatus(status, Date.now()));
+            print(json, status, (shown) => renderStatus(shown, Date.now()));
             return;
           }
-          if (json) print(true, status, () => "");
-          else draw(renderStatus(status, Date.now()));
+          if (json) process.stdout.write(`${JSON.stringify(status)}\n`);
+          else if (draw === null) process.stdout.write(`${renderStatus(harmless(status), Date.now())}\n\n`);
+          else draw(renderStatus(harmless(status), Date.now()));
           await pause(1000);
         }
       });

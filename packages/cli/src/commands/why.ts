@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { StackctlError } from "@stackctl/protocol";
-import { clock } from "../output/text.ts";
+import { renderWhy } from "../output/event.ts";
 import { print, shared, withServer } from "./command.ts";
 
 /** `why RESOURCE@HOST`: what changed a thing, and what for, newest first. */
@@ -18,17 +18,8 @@ export function addWhy(program: Command): void {
         });
       }
       const { events } = await withServer(place, (session) =>
-        session.call("why", { resource: word.slice(0, at), host: word.slice(at + 1) }),
+        session.call("why", { resource: word.slice(0, at), host: word.slice(at + 1) }, "asking the server"),
       );
-      print(json, events, () =>
-        events.length === 0
-          ? `${word} was never changed.`
-          : events
-              .map(
-                ({ at: when, type, text }) =>
-                  `${clock(when)}  ${type.replace("resource.", "").padEnd(10)} ${text}`,
-              )
-              .join("\n"),
-      );
+      print(json, events, (shown) => renderWhy(word, shown, Date.now()));
     });
 }

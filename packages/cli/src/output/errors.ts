@@ -1,12 +1,12 @@
 import { errorCodes, errorData, StackctlError } from "@stackctl/protocol";
-import { paint, table } from "./text.ts";
+import { harmless, paint, table } from "./text.ts";
 
 /** What a person reads of an error, and the exit code that goes with it. */
 export function renderError(error: unknown): { readonly text: string; readonly exitCode: number } {
-  const { code, message, details } = errorData(error);
+  const { code, message, details } = harmless(errorData(error));
   if (errorCodes[code] === "bug") {
     const stack =
-      error instanceof StackctlError ? message : error instanceof Error ? (error.stack ?? message) : message;
+      error instanceof Error && !(error instanceof StackctlError) ? (error.stack ?? message) : message;
     return {
       text: `${paint("red", "this is a bug of stackctl, please report it", process.stderr)}\n${stack}`,
       exitCode: 70,

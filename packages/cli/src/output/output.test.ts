@@ -1,11 +1,20 @@
-import type { PlanResult, RunView, StatusResult } from "@stackctl/protocol";
+import type {
+  ApplyResult,
+  EventView,
+  PlanResult,
+  PreflightRow,
+  RunView,
+  StatusResult,
+} from "@stackctl/protocol";
 import { StackctlError } from "@stackctl/protocol";
 import { describe, expect, it } from "vitest";
+import { renderDrift } from "./drift.ts";
 import { renderError } from "./errors.ts";
+import { renderEvent, renderWhy } from "./event.ts";
 import { renderPlan } from "./plan.ts";
-import { renderEnd, renderRun } from "./run.ts";
+import { renderPreflight } from "./preflight.ts";
+import { renderEnd, renderEntry, renderRun } from "./run.ts";
 import { renderStatus } from "./status.ts";
-import { duration } from "./text.ts";
 
 process.env["TZ"] = "UTC";
 process.env["NO_COLOR"] = "1";
@@ -39,7 +48,7 @@ const status = (more: Partial<StatusResult>): StatusResult => ({
 describe("status", () => {
   it("takes no attention when all is green", () => {
     expect(renderStatus(status({}), now)).toMatchInlineSnapshot(`
-      "demo: green                                                                     14:20:40
+      "demo: green                                                                                 14:20:40
 
       host         role        agent  docs  drift  since boot
       controller1  controller  ok     3/3   -      4 h 0 m
@@ -64,15 +73,31 @@ describe("status", () => {
       }),
     ];
     expect(renderStatus(status({ outcome: "degraded", problems: [off], hosts }), now)).toMatchInlineSnapshot(`
-      "demo: DEGRADED  compute1 is off since 14:02:11                                  14:20:40
+      "demo: DEGRADED  compute1 is off since 14:02:11                                              14:20:40
 
       host         role        agent  docs  drift  since boot
       controller1  controller  ok     3/3   -      4 h 0 m
-      compute1     compute     OFF    0/3   ?      -           since 14:02:11
+      compute1     compute     OFF    0/3   ?      -           since 14:02:11 (18 m 29 s)
 
       run 3 unchanged at 14:19:00
 
       compute1 is off since 14:02:11: power it on, it is completed by itself"
+    `);
+  });
+
+  it("keeps a row in its line, whatever drifts and whatever a host says", () => {
+    const many = Array.from({ length: 9 }, (_, index) => `file/etc-${String(index)}`);
+    const text = renderStatus(
+      status({ outcome: "degraded", hosts: [host("compute1", { drift: many, doing: "one\ntwo" })] }),
+      now,
+    );
+    expect(text).toMatchInlineSnapshot(`
+      "demo: DEGRADED                                                                              14:20:40
+
+      host      role     agent  docs  drift                           since boot
+      compute1  compute  ok     3/3   file/etc-0 file/etc-1 file/...  4 h 0 m     one; two
+
+      run 3 unchanged at 14:19:00"
     `);
   });
 });
@@ -131,6 +156,80 @@ describe("plan", () => {
   });
 });
 
+describe("a plan's promise", () => {
+  const one = (
+    more: Partial<PlanResult["services"][number]["hosts"][number]>,
+  ): PlanResult["services"][number]["hosts"][number] => ({
+    host: "compute1",
+    state: "known",
+    resources: [],
+    origins: {},
+    ...more,
+  });
+  const planOf = (...hosts: PlanResult["services"][number]["hosts"]): PlanResult => ({
+    hash: "7c1e0f22",
+    totals: { changes: 1, hosts: 1, restarts: 0 },
+    services: [{ service: "host", hosts }],
+  });
+  const change = (from: string | null, to: string | null): PlanResult["services"][number]["hosts"][number] =>
+    one({
+      resources: [
+        {
+          id: "file/a",
+          outcome: "planned",
+          changes: [{ field: "content", from, to }],
+          restarts: [],
+        },
+      ],
+    });
+
+  it("is none for a host that is restarted", () => {
+    const resources = [
+      {
+        id: "reboot/first-apply",
+        outcome: "planned" as const,
+        changes: [{ field: "booted", from: false, to: true }],
+        restarts: ["reboot"],
+      },
+    ];
+    const text = renderPlan(planOf(one({ resources })), []);
+    expect(text).toContain("Rebooted: compute1.");
+    expect(text).not.toContain("outage: none");
+  });
+
+  it("is none for hosts that nobody has asked yet", () => {
+    const text = renderPlan(
+      planOf(
+        one({
+          state: "new",
+          resources: [{ id: "file/a", outcome: "planned", changes: [], restarts: [] }],
+          origins: { "file/a": "cloud.yaml:9" },
+        }),
+        one({ host: "compute2", state: "unreachable" }),
+      ),
+      ["compute"],
+    );
+    expect(text).toMatchInlineSnapshot(`
+      "host  compute1
+        + file/a      (cloud.yaml:9)
+
+      host  compute2
+        ? not reached, so not compared
+
+      1 change on 1 host, 0 restarts.
+      Set up for the first time, and restarted once unless cloud.yaml says reboot: never: compute1.
+      Not reached, so not compared: compute2. Look with: stackctl status
+      Plan 7c1e0f22. Apply exactly this with: stackctl apply compute --plan 7c1e0f22"
+    `);
+  });
+
+  it("shows a line that is there once more, a file that goes, and lines in another order", () => {
+    expect(renderPlan(planOf(change("a\n", "a\na\n")), [])).toContain("      + a\n");
+    expect(renderPlan(planOf(change("a\nb\n", null)), [])).toContain("      - a\n      - b\n");
+    expect(renderPlan(planOf(change("a\nb\n", "b\na\n")), [])).toContain("only the order of its lines");
+  });
+});
+
 describe("a run", () => {
   const run: RunView = {
     id: 12,
@@ -170,7 +269,7 @@ describe("a run", () => {
 
   it("shows each step and what each host does or waits for", () => {
     expect(renderRun(run, now)).toMatchInlineSnapshot(`
-      "run 12  demo, 2 hosts                                       4 m 31 s
+      "run 12  demo, 2 hosts                                                         4 m 31 s
         enrol   waits    1/2
         chrony  running  0/2
         compute1      compute1 (10.10.0.14:22) has no route: is it on, and on this network?; waiting for it, the others go on  4 m 28 s
@@ -241,6 +340,153 @@ describe("a run", () => {
   });
 });
 
+describe("a run that is done", () => {
+  const result: ApplyResult = {
+    runId: 12,
+    outcome: "changed",
+    seconds: 1024,
+    totals: { unchanged: 96, changed: 412, skipped: 0, failed: 0 },
+    hosts: [{ name: "controller1", outcome: "changed", services: [] }],
+  };
+  const run: RunView = {
+    id: 12,
+    cloud: "demo",
+    scope: "aio",
+    cause: { kind: "run", text: "by root" },
+    state: "done",
+    startedAt: "2026-01-02T14:16:09.000Z",
+    steps: [{ service: "chrony", hosts: [{ host: "controller1", state: "changed", seconds: 72 }] }],
+  };
+
+  it("is one sentence, its phases, and what is next", () => {
+    expect(renderEnd(run, result)).toMatchInlineSnapshot(`
+      "run 12 done in 17 m 4 s: 412 changed, 96 unchanged.
+      phases: chrony 1 m 12 s
+      Next: stackctl status"
+    `);
+  });
+
+  it("is one line for each thing that happened, in a pipe", () => {
+    const entry = {
+      n: 4,
+      at: "2026-01-02T14:16:09.000Z",
+      host: "controller1",
+      service: "chrony",
+      type: "step.failed",
+      text: "chrony/chrony: apt says:\n  E: no space",
+    };
+    expect(renderEntry(entry)).toMatchInlineSnapshot(
+      `"14:16:09 controller1 chrony step.failed chrony/chrony: apt says: E: no space"`,
+    );
+    expect(renderEntry({ ...entry, host: null, service: null, type: "run.done", text: "done" })).toBe(
+      "14:16:09 - - run.done done",
+    );
+  });
+});
+
+describe("preflight", () => {
+  const row = (host: string, more: Partial<PreflightRow> = {}): PreflightRow => ({
+    host,
+    role: "controller",
+    via: "ssh",
+    ssh: "ok",
+    os: "debian 12",
+    cores: 16,
+    memoryMiB: 65_536,
+    diskMiB: 1_887_436,
+    nics: "3/3",
+    kvm: "-",
+    clockSeconds: 0.2,
+    packages: "ok",
+    problems: [],
+    ...more,
+  });
+
+  it("says what to type when all is well", () => {
+    expect(
+      renderPreflight([
+        row("controller1"),
+        row("compute1", { via: "agent", kvm: "yes, vmx", clockSeconds: -0.1 }),
+      ]),
+    ).toMatchInlineSnapshot(`
+      "             ssh    os         cpu  mem     disk free  nics  kvm       clock   packages
+      controller1  ok     debian 12  16   64 GiB  1.8 TB     3/3   -         +0.2 s  ok
+      compute1     agent  debian 12  16   64 GiB  1.8 TB     3/3   yes, vmx  -0.1 s  ok
+
+      All is well. Next: stackctl apply aio"
+    `);
+  });
+
+  it("names each problem with its remedy", () => {
+    const nothing = { os: null, cores: null, memoryMiB: null, diskMiB: null, nics: null };
+    const problems = [
+      {
+        severity: "error" as const,
+        text: "controller3: the key offered is not the one seen before",
+        remedy: "If the machine was reinstalled: stackctl host forget-key controller3",
+      },
+    ];
+    expect(
+      renderPreflight([
+        row("controller1"),
+        row("controller3", { ...nothing, ssh: "FAIL", clockSeconds: null, packages: null, problems }),
+      ]),
+    ).toMatchInlineSnapshot(`
+      "             ssh   os         cpu  mem     disk free  nics  kvm  clock   packages
+      controller1  ok    debian 12  16   64 GiB  1.8 TB     3/3   -    +0.2 s  ok
+      controller3  FAIL
+
+      controller3: the key offered is not the one seen before. If the machine was reinstalled: stackctl host forget-key controller3
+      1 problem, 0 warnings."
+    `);
+  });
+});
+
+describe("history", () => {
+  const event = (more: Partial<EventView>): EventView => ({
+    n: 7,
+    at: "2026-01-02T14:11:02.000Z",
+    host: "controller2",
+    service: "chrony",
+    resource: "chrony/chrony",
+    type: "resource.changed",
+    text: "run 12, cloud.yaml:24, by root",
+    ...more,
+  });
+
+  it("is one line for each event, with the date when it was not today", () => {
+    expect(renderEvent(event({}), now)).toBe(
+      "14:11:02 controller2  resource.changed   chrony/chrony run 12, cloud.yaml:24, by root",
+    );
+    expect(
+      renderEvent(event({ at: "2026-01-01T23:00:00.000Z", host: null, resource: null, text: "a\nb" }), now),
+    ).toBe("2026-01-01T23:00:00 -            resource.changed   a; b");
+  });
+
+  it("tells what changed one thing, and what for", () => {
+    expect(renderWhy("chrony/chrony@controller2", [event({}), event({ type: "resource.repaired" })], now))
+      .toMatchInlineSnapshot(`
+      "14:11:02  changed    run 12, cloud.yaml:24, by root
+      14:11:02  repaired   run 12, cloud.yaml:24, by root"
+    `);
+    expect(renderWhy("chrony/chrony@compute1", [], now)).toBe("chrony/chrony@compute1 was never changed.");
+  });
+
+  it("of drift says since when, and what to type", () => {
+    const one = {
+      host: "compute1",
+      resource: "chrony/chrony",
+      since: "2026-01-02T14:19:58.000Z",
+      text: "active yes -> no",
+      repair: "stackctl why chrony/chrony@compute1",
+    };
+    expect(renderDrift([one], now)).toMatchInlineSnapshot(
+      `"compute1  chrony/chrony  since 14:19:58  active yes -> no; stackctl why chrony/chrony@compute1"`,
+    );
+    expect(renderDrift([], now)).toBe("No drift.");
+  });
+});
+
 describe("errors", () => {
   it("list every mistake with its place, then the count", () => {
     const mistakes = [
@@ -300,17 +546,5 @@ describe("errors", () => {
     expect(exitCode).toBe(70);
     expect(text).toContain("please report it");
     expect(text).toContain("output.test.ts");
-  });
-});
-
-describe("duration", () => {
-  it.each([
-    [0.42, "0.4 s"],
-    [12.4, "12 s"],
-    [72, "1 m 12 s"],
-    [7380, "2 h 3 m"],
-    [200_000, "2 d"],
-  ])("%s seconds are %s", (seconds, text) => {
-    expect(duration(seconds)).toBe(text);
   });
 });

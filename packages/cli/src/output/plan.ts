@@ -1,5 +1,5 @@
 import type { Change, PlanResult, ResourceOutcome } from "@stackctl/protocol";
-import { count, paint } from "./text.ts";
+import { count, oneLine, paint } from "./text.ts";
 
 /** What an apply would do: services in order, hosts with the same changes together, then the totals and how to apply it. Pure. */
 export function renderPlan(plan: PlanResult, scope: readonly string[]): string {
@@ -31,8 +31,29 @@ export function renderPlan(plan: PlanResult, scope: readonly string[]): string {
   }
   return [
     ...lines,
-    `${count(changes, "change")} on ${count(hosts, "host")}, ${count(restarts, "restart")}, expected API outage: none. No instance is touched.`,
+    `${count(changes, "change")} on ${count(hosts, "host")}, ${count(restarts, "restart")}${outage(plan)}`,
     `Plan ${plan.hash}. Apply exactly this with: stackctl apply ${scope.length === 0 ? "aio" : scope.join(" ")} --plan ${plan.hash}`,
+  ].join("\n");
+}
+
+/** What the users of the cloud will notice; never promised of what the hosts have not said. */
+function outage({ services }: PlanResult): string {
+  const hosts = services.flatMap((service) => service.hosts);
+  const named = (wanted: (host: (typeof hosts)[number]) => boolean): string =>
+    [...new Set(hosts.filter(wanted).map(({ host }) => host))].join(", ");
+  const rebooted = named(({ resources }) => resources.some(({ restarts }) => restarts.includes("reboot")));
+  const fresh = named(({ state }) => state === "new");
+  const away = named(({ state }) => state === "unreachable");
+  return [
+    rebooted === "" && fresh === ""
+      ? ", expected API outage: none. No instance is touched."
+      : rebooted === ""
+        ? "."
+        : `. Rebooted: ${rebooted}.`,
+    ...(fresh === ""
+      ? []
+      : [`Set up for the first time, and restarted once unless cloud.yaml says reboot: never: ${fresh}.`]),
+    ...(away === "" ? [] : [`Not reached, so not compared: ${away}. Look with: stackctl status`]),
   ].join("\n");
 }
 
@@ -44,7 +65,7 @@ function hostLines({ state, resources, origins }: PlanResult["services"][number]
     ...planned.flatMap((resource) => resourceLines(resource, origins[resource.id])),
     ...resources
       .filter(({ outcome }) => outcome === "failed")
-      .map(({ id, why }) => `  ? ${id}  ${why ?? "cannot be read"}`),
+      .map(({ id, why }) => `  ? ${id}  ${oneLine(why ?? "cannot be read")}`),
   ];
 }
 
@@ -59,25 +80,37 @@ function resourceLines({ id, why, changes, restarts }: ResourceOutcome, from: st
 }
 
 function changeLines(name: string, { from, to }: Change, where: string): string[] {
-  if (typeof to === "string" && to.includes("\n")) {
-    const before = typeof from === "string" ? from.split("\n") : [];
-    const after = to.split("\n");
+  if ([from, to].some((value) => typeof value === "string" && value.includes("\n"))) {
+    const gone = without(linesOf(from), linesOf(to));
+    const come = without(linesOf(to), linesOf(from));
     return [
       `  ~ ${name}${where}`,
-      ...before
-        .filter((line) => line !== "" && !after.includes(line))
-        .map((line) => `      ${paint("red", `- ${line}`)}`),
-      ...after
-        .filter((line) => line !== "" && !before.includes(line))
-        .map((line) => `      ${paint("green", `+ ${line}`)}`),
+      ...gone.map((line) => `      ${paint("red", `- ${line}`)}`),
+      ...come.map((line) => `      ${paint("green", `+ ${line}`)}`),
+      ...(gone.length + come.length === 0 ? ["      only the order of its lines, or empty ones"] : []),
     ];
   }
   return [`  ~ ${name}  ${show(from)} -> ${show(to)}${where}`];
 }
 
+/** The lines but empty ones that `lines` has more often than `others`, in their order. */
+function without(lines: readonly string[], others: readonly string[]): string[] {
+  const left = new Map<string, number>();
+  for (const line of others) left.set(line, (left.get(line) ?? 0) + 1);
+  return lines.filter((line) => {
+    const copies = left.get(line) ?? 0;
+    left.set(line, copies - 1);
+    return line !== "" && copies < 1;
+  });
+}
+
+function linesOf(value: Change["from"]): string[] {
+  return value === null ? [] : String(value).split("\n");
+}
+
 function show(value: Change["from"]): string {
   if (value === null) return "none";
-  return typeof value === "string" && value.includes("\n") ? "(text)" : String(value);
+  return value === "" ? '""' : String(value);
 }
 
 function origin(text: string | undefined): string {

@@ -1,5 +1,5 @@
 import type { PreflightRow } from "@stackctl/protocol";
-import { count, paint, table } from "./text.ts";
+import { count, oneLine, paint, table } from "./text.ts";
 
 /** What preflight found: a row for each host, then each problem with what to do. Pure. */
 export function renderPreflight(rows: readonly PreflightRow[]): string {
@@ -8,7 +8,7 @@ export function renderPreflight(rows: readonly PreflightRow[]): string {
     ["", "ssh", "os", "cpu", "mem", "disk free", "nics", "kvm", "clock", "packages"],
     ...rows.map((row) =>
       row.ssh === "FAIL"
-        ? [row.host, "FAIL", "", "", "", "", "", "", "", ""]
+        ? [row.host, paint("red", "FAIL"), "", "", "", "", "", "", "", ""]
         : [
             row.host,
             row.via === "agent" ? "agent" : row.ssh,
@@ -32,7 +32,8 @@ export function renderPreflight(rows: readonly PreflightRow[]): string {
     ...lines,
     "",
     ...problems.map(
-      ({ severity, text, remedy }) => `${paint(severity === "error" ? "red" : "yellow", text)}. ${remedy}`,
+      ({ severity, text, remedy }) =>
+        `${paint(severity === "error" ? "red" : "yellow", oneLine(text))}. ${remedy}`,
     ),
     ...(problems.length === 0
       ? ["All is well. Next: stackctl apply aio"]

@@ -1,5 +1,5 @@
 import type { ApplyResult, RunEntry, RunView } from "@stackctl/protocol";
-import { clock, count, duration, paint, table } from "./text.ts";
+import { clip, clock, count, duration, oneLine, pad, paint, table, width } from "./text.ts";
 
 type Step = RunView["steps"][number];
 
@@ -8,19 +8,31 @@ export function renderRun(run: RunView, nowMs: number): string {
   const seconds = (nowMs - Date.parse(run.startedAt)) / 1000;
   const names = new Set(run.steps.flatMap(({ hosts }) => hosts.map(({ host }) => host)));
   const head = `run ${String(run.id)}  ${run.cloud}, ${count(names.size, "host")}`;
-  const steps = run.steps.map((step) => [`  ${step.service}`, wordOf(step), tallyOf(step), noteOf(step)]);
+  const steps = run.steps.map((step) => [
+    `  ${step.service}`,
+    wordOf(step),
+    tallyOf(step),
+    clip(oneLine(noteOf(step)), 60),
+  ]);
   const busy = run.steps.flatMap(({ hosts }) =>
     hosts.filter(({ state, doing }) => (state === "running" || state === "waiting") && doing !== undefined),
   );
   return [
-    `${head}${" ".repeat(Math.max(2, 60 - head.length))}${duration(seconds)}`,
+    `${pad(head, 76)}  ${duration(Math.round(seconds))}`,
     ...table(steps),
-    ...busy.map(
-      ({ host, state, doing, since }) =>
-        `  ${host.padEnd(14)}${state === "waiting" ? paint("yellow", doing ?? "") : (doing ?? "")}${since !== undefined && nowMs - Date.parse(since) > 5000 ? `  ${duration((nowMs - Date.parse(since)) / 1000)}` : ""}`,
-    ),
+    ...busy.map((step) => busyLine(step, nowMs)),
     paint("dim", `Ctrl-C leaves the run going; come back with: stackctl runs attach ${String(run.id)}`),
   ].join("\n");
+}
+
+/** What one host does or waits for, and for how long already when that is worth saying. */
+function busyLine({ host, state, doing = "", since }: Step["hosts"][number], nowMs: number): string {
+  const seconds = since === undefined ? 0 : Math.round((nowMs - Date.parse(since)) / 1000);
+  const wait = seconds > 5 ? `  ${duration(seconds)}` : "";
+  // What is waited for is shown whole: it says what to mend.
+  const text =
+    state === "waiting" ? paint("yellow", oneLine(doing)) : clip(oneLine(doing), width - 16 - wait.length);
+  return `  ${host.padEnd(14)}${text}${wait}`;
 }
 
 /** The end of a run: one sentence, the time of each phase, what failed, what to do next. Pure. */
@@ -61,7 +73,7 @@ export function renderEnd(run: RunView, result: ApplyResult): string {
 
 /** One line of a run's log, for a pipe. Pure. */
 export function renderEntry({ at, host, service, type, text }: RunEntry): string {
-  return [clock(at), host ?? "-", service ?? "-", type, text].join(" ");
+  return [clock(at), host ?? "-", service ?? "-", type, oneLine(text)].join(" ");
 }
 
 function wordOf({ hosts }: Step): string {
@@ -82,6 +94,5 @@ function noteOf({ hosts }: Step): string {
   return hosts
     .filter(({ state }) => state === "failed" || state === "skipped")
     .map(({ host, state, doing }) => `${host} ${state}${doing === undefined ? "" : `: ${doing}`}`)
-    .join("; ")
-    .slice(0, 70);
+    .join("; ");
 }

@@ -1,5 +1,5 @@
 import type { StatusResult } from "@stackctl/protocol";
-import { clock, count, duration, paint, table } from "./text.ts";
+import { clip, clock, duration, moment, oneLine, pad, paint, table, width } from "./text.ts";
 
 /** The cloud at a glance: the verdict, the exceptions with what to type, then every host. Pure. */
 export function renderStatus(status: StatusResult, nowMs: number): string {
@@ -10,9 +10,9 @@ export function renderStatus(status: StatusResult, nowMs: number): string {
     down: paint("red", "DOWN"),
   }[outcome];
   const first = problems[0];
-  const more =
-    problems.length > 1 ? ` (and ${count(problems.length - 1, "more")})`.replace("mores", "more") : "";
-  const head = `${status.cloud}: ${verdict}${first === undefined ? "" : `  ${short(first.text)}${more}`}`;
+  const more = problems.length > 1 ? ` (and ${String(problems.length - 1)} more)` : "";
+  const exception = first === undefined ? "" : `  ${clip(oneLine(first.text), 60)}${more}`;
+  const head = `${status.cloud}: ${verdict}${exception}`;
   const rows = hosts.map((host) => {
     const state = {
       ok: "ok",
@@ -29,35 +29,34 @@ export function renderStatus(status: StatusResult, nowMs: number): string {
     const { good, all } = host.documents;
     const notes = [
       ...(host.doing === null || host.state !== "ok" ? [] : [host.doing]),
-      ...(host.state === "silent" || host.state === "absent" ? [`since ${clock(host.since ?? nowMs)}`] : []),
+      ...(host.since !== null && ["silent", "absent", "rebooting"].includes(host.state)
+        ? [
+            `since ${moment(host.since, nowMs)} (${duration(Math.round((nowMs - Date.parse(host.since)) / 1000))})`,
+          ]
+        : []),
     ];
     return [
       host.name,
       host.role,
-      state,
+      host.state === "ok" ? state : paint(host.state === "rebooting" ? "yellow" : "red", state),
       `${String(good)}/${String(all)}`,
-      host.state !== "ok" ? "?" : host.drift.length === 0 ? "-" : host.drift.join(" "),
+      host.state !== "ok" ? "?" : host.drift.length === 0 ? "-" : clip(host.drift.join(" "), 30),
       booted,
-      notes.join(", "),
+      clip(oneLine(notes.join(", ")), 40),
     ];
   });
-  const remedies = problems.map(({ text, remedy }) => `${text}: ${remedy}`);
+  const remedies = problems.map(({ text, remedy }) => `${oneLine(text)}: ${remedy}`);
   const last =
     run === null
       ? []
       : [
-          `run ${String(run.id)} ${run.state === "running" ? `is under way: stackctl runs attach ${String(run.id)}` : `${run.outcome ?? "done"} at ${clock(run.at)}`}`,
+          `run ${String(run.id)} ${run.state === "running" ? `is under way: stackctl runs attach ${String(run.id)}` : `${run.outcome ?? "done"} at ${moment(run.at, nowMs)}`}`,
         ];
   return [
-    `${head}${" ".repeat(Math.max(2, 80 - head.length))}${clock(nowMs)}`,
+    `${pad(head, width - 10)}  ${clock(nowMs)}`,
     "",
     ...table([["host", "role", "agent", "docs", "drift", "since boot", ""], ...rows]),
     ...(last.length > 0 ? ["", ...last] : []),
     ...(remedies.length > 0 ? ["", ...remedies] : []),
   ].join("\n");
-}
-
-/** The head says in one line what is wrong; all of it is below. */
-function short(text: string): string {
-  return text.length > 70 ? `${text.slice(0, 67)}...` : text;
 }
