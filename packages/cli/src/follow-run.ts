@@ -2,7 +2,7 @@ import { maxWaitMs, type ApiAnswer, type RunView } from "@stackctl/protocol";
 import { createLogUpdate } from "log-update";
 import { remark } from "./commands/command.ts";
 import { renderEnd, renderEntry, renderRun } from "./output/run.ts";
-import { harmless } from "./output/text.ts";
+import { canRedraw, harmless } from "./output/text.ts";
 import type { Session } from "./session.ts";
 
 /** A drawing is renewed this often and never more: its clock runs, and news wait for the next time. */
@@ -21,7 +21,7 @@ export async function followRun(
   runId: number,
   options: { readonly json: boolean; readonly joined: boolean },
 ): Promise<number> {
-  const live = process.stdout.isTTY && !options.json;
+  const live = canRedraw() && !options.json;
   if (options.joined) remark(`run ${String(runId)} is under way, following it`);
   const draw = live ? createLogUpdate(process.stdout) : null;
   let view: RunView | null = null;

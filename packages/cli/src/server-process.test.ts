@@ -103,8 +103,17 @@ describe("a call", () => {
     const session = new Session(place, say, serverThatSays({ ready: true }));
     await expect(session.call("why", { host: "Not a host", resource: "a/b" }, null)).rejects.toMatchObject({
       code: "usage",
-      message: expect.stringContaining("host") as string,
+      message: 'host "Not a host" is not of its form',
     });
     expect(existsSync(place.home)).toBe(false);
+  });
+
+  it("says nothing of a secret that is not of its form", async () => {
+    const session = new Session(place, say, serverThatSays({ ready: true }));
+    const value = "hunter2".repeat(1000);
+    const error: unknown = await session
+      .call("secret-set", { name: "a", value }, null)
+      .catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: "usage", message: "value is not of its form" });
   });
 });

@@ -77,17 +77,13 @@ export class Session {
   }
 }
 
-/** Words that no server would take are told before one is started for them. */
-function assertForm(method: ApiMethod, request: unknown): void {
+/** Words that no server would take are told before one is started for them; never what was to be kept secret. */
+function assertForm(method: ApiMethod, request: Readonly<Record<string, unknown>>): void {
   const parsed = apiMethods[method].request.safeParse(request);
   if (parsed.success) return;
-  const [issue] = parsed.error.issues;
-  const where = issue?.path.join(".") ?? "";
-  throw new StackctlError(
-    "usage",
-    `${where === "" ? method : where}: ${issue?.message ?? "not of its form"}`,
-    {
-      details: { remedy: "see docs/cli.md, or: stackctl --help" },
-    },
-  );
+  const key = String(parsed.error.issues[0]?.path[0] ?? "");
+  const found = method === "secret-set" ? "" : ` ${JSON.stringify(request[key])}`;
+  throw new StackctlError("usage", `${key}${found} is not of its form`, {
+    details: { remedy: "see its form in: stackctl --help, and the names of hosts in: stackctl status" },
+  });
 }

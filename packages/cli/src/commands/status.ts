@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";
 import { createLogUpdate } from "log-update";
 import { renderStatus } from "../output/status.ts";
-import { harmless } from "../output/text.ts";
+import { canRedraw, harmless } from "../output/text.ts";
 import { print, shared, withServer } from "./command.ts";
 
 /** `status [-w]`: the truth about the cloud at a glance; exit 0 only when it is green. */
@@ -14,8 +14,7 @@ export function addStatus(program: Command): void {
     .action(async (options: { watch?: boolean }, command: Command) => {
       const { place, json } = shared(command);
       await withServer(place, async (session) => {
-        const draw =
-          options.watch === true && !json && process.stdout.isTTY ? createLogUpdate(process.stdout) : null;
+        const draw = options.watch === true && !json && canRedraw() ? createLogUpdate(process.stdout) : null;
         for (;;) {
           const status = await session.call("status", {}, "asking the server");
           process.exitCode = status.outcome === "green" ? 0 : 1;

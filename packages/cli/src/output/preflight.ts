@@ -33,7 +33,7 @@ export function renderPreflight(rows: readonly PreflightRow[]): string {
     "",
     ...problems.map(
       ({ severity, text, remedy }) =>
-        `${paint(severity === "error" ? "red" : "yellow", oneLine(text))}. ${remedy}`,
+        `${paint(severity === "error" ? "red" : "yellow", oneLine(text))}${/[.?!]$/.test(text) ? "" : "."} ${remedy}`,
     ),
     ...(problems.length === 0
       ? ["All is well. Next: stackctl apply aio"]

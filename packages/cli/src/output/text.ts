@@ -12,6 +12,11 @@ export function paint(
   return styleText(colour, text, { stream });
 }
 
+/** Whether lines can be redrawn on standard output: on a terminal of a known size; some say that they have no rows. */
+export function canRedraw(): boolean {
+  return process.stdout.isTTY && process.stdout.rows > 0;
+}
+
 /** Local time with seconds, such as `14:02:11`. */
 export function clock(at: string | number): string {
   return new Date(at).toLocaleTimeString("en-GB");
