@@ -223,6 +223,12 @@ describe("a plan's promise", () => {
     `);
   });
 
+  it("shows of a digest as much as tells it from another", () => {
+    expect(renderPlan(planOf(change("a".repeat(64), `b${"a".repeat(63)}`)), [])).toContain(
+      "file/a content  aaaaaaaaaaaaaaaa... -> baaaaaaaaaaaaaaa...\n",
+    );
+  });
+
   it("shows a line that is there once more, a file that goes, and lines in another order", () => {
     expect(renderPlan(planOf(change("a\n", "a\na\n")), [])).toContain("      + a\n");
     expect(renderPlan(planOf(change("a\nb\n", null)), [])).toContain("      - a\n      - b\n");

@@ -110,7 +110,10 @@ function linesOf(value: Change["from"]): string[] {
 
 function show(value: Change["from"]): string {
   if (value === null) return "none";
-  return value === "" ? '""' : String(value);
+  if (value === "") return '""';
+  const text = String(value);
+  // A digest says only that it differs; all of it is in --json.
+  return /^(sha256:)?[0-9a-f]{40,}$/.test(text) ? `${text.slice(0, 16)}...` : text;
 }
 
 function origin(text: string | undefined): string {

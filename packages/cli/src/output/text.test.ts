@@ -10,7 +10,10 @@ const red = (text: string): string => `\u001b[31m${text}\u001b[39m`;
 describe("duration", () => {
   it.each([
     [0.42, "0.4 s"],
+    [0.04, "0 s"],
     [3, "3 s"],
+    [9.97, "10 s"],
+    [59.6, "1 m 0 s"],
     [12.4, "12 s"],
     [72, "1 m 12 s"],
     [7380, "2 h 3 m"],

@@ -32,7 +32,7 @@ export function moment(at: string | number, nowMs: number): string {
 
 /** A duration such as `0.4 s`, `3 s`, `12 s`, `1 m 12 s` or `2 h 3 m`. */
 export function duration(seconds: number): string {
-  if (seconds < 10 && !Number.isInteger(seconds)) return `${seconds.toFixed(1)} s`;
+  if (seconds < 9.95) return `${seconds.toFixed(1).replace(".0", "")} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${String(whole)} s`;
   if (whole < 3600) return `${String(Math.floor(whole / 60))} m ${String(whole % 60)} s`;
