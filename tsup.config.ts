@@ -18,6 +18,18 @@ const esm: Options = {
   },
 };
 
+/** Of the docker client only its HTTP over the host's socket is used: what it has for ssh and build sessions stays out of the agent. */
+const unused: NonNullable<Options["esbuildPlugins"]>[number] = {
+  name: "unused",
+  setup(build) {
+    build.onResolve({ filter: /^(ssh2|@grpc\/.*|protobufjs)$/ }, ({ path }) => ({
+      path,
+      namespace: "unused",
+    }));
+    build.onLoad({ filter: /.*/, namespace: "unused" }, () => ({ contents: "module.exports = {};" }));
+  },
+};
+
 /** Three bundles, each one file with everything in it: it starts quicker, and on a host there is nothing beside it. */
 export default defineConfig([
   {
@@ -27,6 +39,7 @@ export default defineConfig([
     outDir: "packages/agent/dist",
     outExtension: () => ({ js: ".cjs" }),
     noExternal: [/.*/],
+    esbuildPlugins: [unused],
   },
   {
     ...esm,

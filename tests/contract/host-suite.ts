@@ -46,7 +46,7 @@ export const hostClaims: readonly HostClaim[] = [
         for (const mode of [0o644, 0o600, 0o640, 0o755]) {
           files.write(path, text, mode);
           assert.equal(files.read(path), text);
-          assert.deepEqual(files.stat(path), { mode, owner: "root", group: "root" });
+          assert.deepEqual(files.stat(path), { mode, owner: "root", group: "root", uid: 0, gid: 0 });
         }
       }
       files.remove(path);
@@ -84,7 +84,7 @@ export const hostClaims: readonly HostClaim[] = [
     about: "units",
     claim: "an unknown unit is not known, may be stopped, and can be neither started nor enabled",
     check: async ({ units }: Host): Promise<void> => {
-      const nothing = { known: false, active: false, enabled: false };
+      const nothing = { known: false, active: false, enabled: false, stale: false };
       assert.deepEqual(await units.status("stackctl-nosuch.service"), nothing);
       await units.stop("stackctl-nosuch.service");
       const failed = { code: "command_failed" };
@@ -97,7 +97,7 @@ export const hostClaims: readonly HostClaim[] = [
     claim: "a package brings its unit running and enabled; it stops, starts and goes with the package",
     check: async ({ packages, units, files }: Host): Promise<void> => {
       await packages.install([withUnit.name]);
-      const running = { known: true, active: true, enabled: true };
+      const running = { known: true, active: true, enabled: true, stale: false };
       assert.deepEqual(await units.status(withUnit.unit), running);
       assert.notEqual(files.read(withUnit.file), null);
       await units.stop(withUnit.unit);

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, wr
 import { join } from "node:path";
 import { output } from "./command.ts";
 import {
+  cacheFolder,
   hostOf,
   hostPaths,
   machineName,
@@ -18,6 +19,9 @@ const diskGiB = 60;
 /** Folders of a host that need a real file system below them, not an overlay. */
 const realFolders = ["/var/lib/docker", "/var/lib/containerd", "/bricks"];
 
+/** Images that were built in any lab, by what they were made of; hosts see it under the same path. */
+const imageCache = join(cacheFolder, "images");
+
 /** Makes a host's disk, its root over the bare file system, and all that makes it itself. Repeatable. */
 export async function makeHost(lab: Lab, host: LabHost, rootfs: string): Promise<void> {
   const paths = hostPaths(lab, host.name);
@@ -30,6 +34,7 @@ export async function makeHost(lab: Lab, host: LabHost, rootfs: string): Promise
     await output("mkfs.ext4", ["-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", half]);
     await output("mv", [half, paths.image]);
   }
+  mkdirSync(imageCache, { recursive: true });
   if (!isMounted(paths.disk)) await output("mount", ["-o", "loop,noatime", paths.image, paths.disk]);
   for (const folder of ["upper", "work", ...realFolders.map((each) => `real${each}`)])
     mkdirSync(join(paths.disk, folder), { recursive: true });
@@ -53,7 +58,7 @@ export async function makeHost(lab: Lab, host: LabHost, rootfs: string): Promise
   symlinkSync("/etc/machine-id", join(paths.root, "var/lib/dbus/machine-id"));
   put("/etc/network/interfaces", interfaces(lab, host));
   put("/etc/ssh/sshd_config.d/lab.conf", sshdConfiguration(lab));
-  for (const folder of realFolders) mkdirSync(join(paths.root, folder), { recursive: true });
+  for (const folder of [...realFolders, imageCache]) mkdirSync(join(paths.root, folder), { recursive: true });
   const publicKey = readFileSync(`${lab.ssh.privateKey}.pub`, "utf8");
   if (lab.ssh.user === "root") {
     mkdirSync(join(paths.root, "root/.ssh"), { recursive: true, mode: 0o700 });
@@ -96,6 +101,8 @@ export function nspawnArguments(lab: Lab, host: string): string[] {
     "--link-journal=no",
     "--console=pipe",
     ...binds,
+    // What one lab has built, the next one finds.
+    `--bind=${imageCache}`,
     ...devices,
   ];
 }

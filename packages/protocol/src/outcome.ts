@@ -24,5 +24,7 @@ export const resourceOutcome = z.strictObject({
   changes: z.array(change).check(z.maxLength(100)),
   /** What a change would stop or restart, such as `restart chrony.service`; empty: nothing. */
   restarts: z.array(z.string().check(z.maxLength(100))).check(z.maxLength(20)),
+  /** What the resource gave that others depend on, such as the digest of an image that was built. */
+  outputs: z.optional(z.record(z.string().check(z.maxLength(100)), z.string().check(z.maxLength(2000)))),
 });
 export type ResourceOutcome = z.infer<typeof resourceOutcome>;

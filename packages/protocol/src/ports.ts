@@ -4,4 +4,7 @@ export const ports = {
   nats: 4222,
   /** sshd on the hosts, for enrolment. */
   ssh: 22,
+  /** The registry of images on the controllers, TLS. */
+  registry: 4000,
+  memcached: 11211,
 } as const;

@@ -30,8 +30,10 @@ import { Enroller } from "./run/enroller.ts";
 import { Planner } from "./run/planner.ts";
 import { Publisher } from "./run/publisher.ts";
 import { Runs } from "./run/runs.ts";
+import { registryHost } from "./services/host.ts";
+import { registryKeySecret } from "./services/registry.ts";
 import { Store } from "./store/store.ts";
-import { certificateExpires, makeAuthority, makeServerCertificate } from "./trust/pki.ts";
+import { isCertificateOf, makeAuthority, makeServerCertificate } from "./trust/pki.ts";
 import { signRequest, type Signer } from "./trust/sign.ts";
 import { Vault } from "./vault/vault.ts";
 import { writePrivately } from "./write-privately.ts";
@@ -65,12 +67,16 @@ const own = {
   natsCertificate: "nats-server-certificate",
   serverSeed: "nats-server-seed",
   operatorSeed: "nats-operator-seed",
+  cloudAuthorityKey: "cloud-authority-key",
+  cloudAuthorityCertificate: "cloud-authority-certificate",
+  registryKey: registryKeySecret,
+  registryCertificate: "registry-certificate",
 } as const;
 
 /** A document that an agent lacks is published again, but not more often than this. */
 const republishMs = 10_000;
 
-/** nats-server's certificate, good for two years, is renewed at a start of the server in its second one. */
+/** A certificate, good for two years, is renewed at a start of the server in its second one. */
 const renewBeforeMs = 365 * 86_400_000;
 
 /**
@@ -83,7 +89,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   mkdirSync(home, { recursive: true, mode: 0o700 });
   const store = new Store(join(home, "stackctl.db"));
   const vault = new Vault(store, join(home, "vault.key"));
-  const { cluster, leader, epoch } = await foundCloud(store, vault);
+  const { cluster, leader, epoch } = await foundCloud(store, vault, registryHost(first.cloud));
 
   const address =
     first.cloud.server.address ?? (await routeTo(first.cloud.hosts[0]?.addresses.management ?? "127.0.0.1"));
@@ -123,7 +129,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     },
     (host, bytes) => bus.request(host, bytes),
   );
-  const planner = new Planner(store, vault, fleet, questions, publisher);
+  const planner = new Planner(store, vault, fleet, questions, publisher, () => ({
+    authority: vault.reveal(own.cloudAuthorityCertificate),
+    registry: vault.reveal(own.registryCertificate),
+  }));
 
   const runtime = once(() =>
     runtimeArchive({
@@ -321,6 +330,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 async function foundCloud(
   store: Store,
   vault: Vault,
+  registry: string,
 ): Promise<{ cluster: string; leader: string; epoch: number }> {
   const ensure = async (
     names: readonly string[],
@@ -333,21 +343,38 @@ async function foundCloud(
   await ensure([own.documentKey], () => [privateKeyText(generateKeyPairSync("ed25519").privateKey)]);
   await ensure([own.serverSeed], () => [newSeed()]);
   await ensure([own.operatorSeed], () => [newSeed()]);
-  await ensure([own.authorityKey, own.authorityCertificate, own.natsKey, own.natsCertificate], async () => {
+  await ensure([own.authorityKey, own.authorityCertificate], async () => {
     const authority = await makeAuthority();
-    const { key, cert } = await makeServerCertificate(authority, natsTlsName);
-    return [authority.caKey, authority.caCert, key, cert];
+    return [authority.caKey, authority.caCert];
   });
-  if (certificateExpires(vault.reveal(own.natsCertificate)).getTime() < Date.now() + renewBeforeMs) {
-    const authority = {
-      caKey: vault.reveal(own.authorityKey),
-      caCert: vault.reveal(own.authorityCertificate),
-    };
-    const { key, cert } = await makeServerCertificate(authority, natsTlsName);
-    // Killed in between, the certificate is still the old one and both are made again.
-    vault.write("server", own.natsKey, key);
-    vault.write("server", own.natsCertificate, cert);
-  }
+  await ensure([own.cloudAuthorityKey, own.cloudAuthorityCertificate], async () => {
+    const authority = await makeAuthority();
+    return [authority.caKey, authority.caCert];
+  });
+  const certify = async (
+    name: string,
+    authority: readonly [string, string],
+    certificate: readonly [string, string],
+  ): Promise<void> => {
+    const [keyName, certificateName] = certificate;
+    const before = vault.version(certificateName) === null ? null : vault.reveal(certificateName);
+    if (before !== null && isCertificateOf(before, name, renewBeforeMs)) return;
+    const [caKey, caCert] = authority.map((secret) => vault.reveal(secret));
+    const { key, cert } = await makeServerCertificate({ caKey: caKey ?? "", caCert: caCert ?? "" }, name);
+    // Killed in between, the certificate is still the old one, or none, and both are made again.
+    vault.write("server", keyName, key);
+    vault.write("server", certificateName, cert);
+  };
+  await certify(
+    natsTlsName,
+    [own.authorityKey, own.authorityCertificate],
+    [own.natsKey, own.natsCertificate],
+  );
+  await certify(
+    registry,
+    [own.cloudAuthorityKey, own.cloudAuthorityCertificate],
+    [own.registryKey, own.registryCertificate],
+  );
   if (store.cloud() === null) {
     store.decide("server", { type: "cloud.created", cluster: randomUUID(), leader: randomUUID(), epoch: 1 });
   }

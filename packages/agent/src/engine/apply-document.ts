@@ -51,9 +51,11 @@ export async function applyDocument(
       });
       const begun = ledger.intent?.id === id ? ledger.intent : null;
       const changed = begun !== null || changes.length > 0;
+      const outputs = await bind(behaviours, resource).outputs(context);
       settle(
         {
           id,
+          ...(outputs === undefined ? {} : { outputs }),
           outcome: changed ? "changed" : "unchanged",
           changes: [...(begun?.changes ?? changes)],
           restarts: [...(begun?.restarts ?? [])],
@@ -112,7 +114,14 @@ export async function planDocument(
     try {
       const changes = await difference(behaviours, resource, context);
       const restarts = changes.length === 0 ? [] : [...bind(behaviours, resource).restarts(changes)];
-      outcomes.push({ id, outcome: changes.length === 0 ? "unchanged" : "planned", changes, restarts });
+      const outputs = changes.length === 0 ? await bind(behaviours, resource).outputs(context) : undefined;
+      outcomes.push({
+        id,
+        outcome: changes.length === 0 ? "unchanged" : "planned",
+        changes,
+        restarts,
+        ...(outputs === undefined ? {} : { outputs }),
+      });
     } catch (error) {
       outcomes.push({
         id,

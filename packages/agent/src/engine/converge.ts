@@ -18,6 +18,8 @@ interface Bound {
   readonly remove: (context: Context) => Promise<void>;
   readonly restarts: (changes: readonly Change[]) => readonly string[];
   readonly watch: () => ReturnType<Behaviour<ResourceType>["watch"]>;
+  /** Undefined: its type gives nothing. */
+  readonly outputs: (context: Context) => Promise<Record<string, string> | undefined>;
 }
 
 /** Gives a resource's spec to its behaviour. */
@@ -25,13 +27,18 @@ export function bind(behaviours: Behaviours, resource: Resource): Bound {
   // The union of specs was parsed strictly by type, so that the spec of a type meets the behaviour of that type.
   const behaviour = behaviours[resource.type] as unknown as Behaviour<ResourceType>;
   const spec = resource.spec as SpecOf<ResourceType>;
+  const { name } = resource;
   return {
-    read: (context) => behaviour.read(context, spec),
-    desired: (context) => behaviour.desired(spec, context),
-    apply: (context, changes) => behaviour.apply(context, spec, changes),
-    remove: (context) => behaviour.remove(context, spec),
-    restarts: (changes) => behaviour.restarts(spec, changes),
-    watch: () => behaviour.watch(spec),
+    read: (context) => behaviour.read(context, spec, name),
+    desired: (context) => behaviour.desired(spec, context, name),
+    apply: (context, changes) => behaviour.apply(context, spec, changes, name),
+    remove: (context) => behaviour.remove(context, spec, name),
+    restarts: (changes) => behaviour.restarts(spec, changes, name),
+    watch: () => behaviour.watch(spec, name),
+    outputs: async (context) => {
+      const given = await behaviour.outputs?.(context, spec);
+      return given === undefined ? undefined : { ...given };
+    },
   };
 }
 

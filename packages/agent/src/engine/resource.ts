@@ -24,19 +24,21 @@ export interface Watched {
   readonly packages?: boolean;
 }
 
-/** How one type of resource is read and made true. */
+/** How one type of resource is read and made true. Each call is also told the resource's name, which most types do not need. */
 export interface Behaviour<T extends ResourceType> {
   /** What is there. Must not change anything. Cheap: no slow tool is ever started here. */
-  read(context: Context, spec: SpecOf<T>): State | Promise<State>;
+  read(context: Context, spec: SpecOf<T>, name: string): State | Promise<State>;
   /** What should be there, with the same fields as `read`. Pure but for `reveal`. */
-  desired(spec: SpecOf<T>, context: Context): State;
+  desired(spec: SpecOf<T>, context: Context, name: string): State;
   /** Makes it so. May be killed at any line and run again: a restart that is due must be part of the observed state. */
-  apply(context: Context, spec: SpecOf<T>, changes: readonly Change[]): Promise<void>;
+  apply(context: Context, spec: SpecOf<T>, changes: readonly Change[], name: string): Promise<void>;
   /** Takes away what `apply` made; safe to repeat. Gets the last spec that was applied. */
-  remove(context: Context, lastSpec: SpecOf<T>): Promise<void>;
+  remove(context: Context, lastSpec: SpecOf<T>, name: string): Promise<void>;
   /** What these changes stop or restart, such as `restart chrony.service`. Pure. */
-  restarts(spec: SpecOf<T>, changes: readonly Change[]): readonly string[];
-  watch(spec: SpecOf<T>): Watched;
+  restarts(spec: SpecOf<T>, changes: readonly Change[], name: string): readonly string[];
+  watch(spec: SpecOf<T>, name: string): Watched;
+  /** What it gave that others depend on, once it is true; never a secret. Changes nothing. */
+  outputs?(context: Context, spec: SpecOf<T>): Promise<Readonly<Record<string, string>>>;
 }
 
 /** Fields that differ, in the order of `desired`. */

@@ -135,8 +135,8 @@ async function simulatePurge(names: readonly string[]): Promise<string[]> {
   return [...stdout.matchAll(/^(?:Purg|Remv) ([^\s:]+)/gm)].map(([, name = ""]) => name);
 }
 
-/** Fetches the package lists and notes what they were fetched from. */
-async function update(): Promise<void> {
+/** Fetches the package lists and notes what they were fetched from. @throws StackctlError as `install` */
+export async function update(): Promise<void> {
   const sources = sourcesDigest();
   const until = performance.now() + lockSeconds * 1000;
   for (;;) {
@@ -276,8 +276,14 @@ export function problemOf(output: string): AptProblem {
   return { kind: "other", text: "", remedy: null };
 }
 
+/** The first mirror of the host's own sources (sources.list(5)); null: none is named in the one-line form. */
+export function firstMirror(): string | null {
+  const lines = (readOrNull("/etc/apt/sources.list") ?? "").split("\n");
+  return lines.map((line) => /^deb (?:\[[^\]]*\] )?(https?:\/\/\S+)/.exec(line)?.[1]).find(Boolean) ?? null;
+}
+
 /** The error of a failed apt or dpkg, by what it said, or by the room that is left when it could not even say that. */
-function packagesFailed(end: CommandEnd): StackctlError {
+export function packagesFailed(end: CommandEnd): StackctlError {
   const full = [dpkgStatus, "/var/cache/apt", hostPaths.state, "/"].some(hasNoRoom);
   const { kind, text, remedy } = problemOf(full ? `${end.output}\nNo space left on device` : end.output);
   if (kind === "other") return commandFailed(end);

@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  chownSync,
   closeSync,
   fchmodSync,
   fchownSync,
@@ -9,14 +10,16 @@ import {
   readFileSync,
   readdirSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { hostPaths, StackctlError } from "@stackctl/protocol";
-import type { Files } from "./host.ts";
+import type { Files, Owner } from "./host.ts";
 
+const root: Owner = { uid: 0, gid: 0 };
 const temporaryMark = ".stackctl-tmp";
 
 /** True for the error of a call about something that is not there. */
@@ -38,11 +41,11 @@ export function readOrNull(path: string): string | null {
 }
 
 /**
- * Replaces a file whole or not at all, owned by root when the caller is, on disk when this returns. A process that was
+ * Replaces a file whole or not at all, owned as asked when the caller is root, on disk when this returns. A process that was
  * killed leaves at most a temporary file beside it, which the next write or removal of the same file sweeps.
  * @throws StackctlError `disk_full` or `file_failed`; the old file is then untouched
  */
-export function writeAtomically(path: string, text: string, mode: number): void {
+export function writeAtomically(path: string, text: string, mode: number, owner: Owner = root): void {
   const folder = dirname(path);
   const temporary = join(folder, `${temporaryPrefix(path)}${String(process.pid)}${temporaryMark}`);
   try {
@@ -53,7 +56,7 @@ export function writeAtomically(path: string, text: string, mode: number): void 
     try {
       writeFileSync(descriptor, text);
       // A folder with the setgid bit would give its own group.
-      if (process.getuid?.() === 0) fchownSync(descriptor, 0, 0);
+      if (process.getuid?.() === 0) fchownSync(descriptor, owner.uid, owner.gid);
       // On the open file, past any umask, and before anybody can find it by its name.
       fchmodSync(descriptor, mode);
       fsyncSync(descriptor);
@@ -70,10 +73,10 @@ export function writeAtomically(path: string, text: string, mode: number): void 
 
 /**
  * The host's files.
- * @param root put before every path; for tests only
+ * @param prefix put before every path; for tests only
  */
-export function linuxFiles(root = ""): Files {
-  const at = (path: string): string => `${root}${path}`;
+export function linuxFiles(prefix = ""): Files {
+  const at = (path: string): string => `${prefix}${path}`;
   const users = nameTable("/etc/passwd");
   const groups = nameTable("/etc/group");
   return {
@@ -81,14 +84,43 @@ export function linuxFiles(root = ""): Files {
     stat: (path) => {
       try {
         const { mode, uid, gid } = statSync(at(path));
-        return { mode: mode & 0o7777, owner: users(uid), group: groups(gid) };
+        return { mode: mode & 0o7777, owner: users(uid), group: groups(gid), uid, gid };
       } catch (error) {
         if (isMissing(error)) return null;
         throw fileFailed("look at", at(path), error);
       }
     },
-    write: (path, text, mode) => {
-      writeAtomically(at(path), text, mode);
+    write: (path, text, mode, owner) => {
+      writeAtomically(at(path), text, mode, owner);
+    },
+    makeFolder: (path, mode, { uid, gid }) => {
+      try {
+        makeFolder(at(path));
+        if (!statSync(at(path)).isDirectory()) throw new StackctlError("file_failed", `${path} is no folder`);
+        if (process.getuid?.() === 0) chownSync(at(path), uid, gid);
+        // Last: a change of the owner takes special bits away.
+        chmodSync(at(path), mode);
+        syncFolder(dirname(at(path)));
+      } catch (error) {
+        throw fileFailed("make", path, error);
+      }
+    },
+    isEmpty: (path) => {
+      try {
+        return readdirSync(at(path)).length === 0;
+      } catch (error) {
+        if (isMissing(error)) return true;
+        throw fileFailed("look into", path, error);
+      }
+    },
+    removeFolder: (path) => {
+      try {
+        rmdirSync(at(path));
+        syncFolder(dirname(at(path)));
+      } catch (error) {
+        if (isMissing(error) || hasCode(error, "ENOTEMPTY")) return;
+        throw fileFailed("remove", path, error);
+      }
     },
     remove: (path) => {
       try {

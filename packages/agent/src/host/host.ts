@@ -1,3 +1,5 @@
+import type { ImageRecipe } from "@stackctl/protocol";
+
 /**
  * The only door to the operating system. Resource types are written against it; `linux.ts` is the real one and
  * `testing/fake-host.ts` holds state for unit tests. The same contract suite runs on both.
@@ -7,6 +9,8 @@ export interface Host {
   readonly packages: Packages;
   readonly units: Units;
   readonly system: System;
+  readonly docker: Docker;
+  readonly images: Images;
 }
 
 /** Files by absolute path. Reading is synchronous: it is quicker, and a pass over all documents stays cheap. */
@@ -16,20 +20,39 @@ export interface Files {
    * @throws StackctlError `file_failed` when it cannot be read, such as a folder of that name
    */
   read(path: string): string | null;
-  /** Mode bits (such as 0o644) and owner, following links; null when there is no file. */
-  stat(path: string): { readonly mode: number; readonly owner: string; readonly group: string } | null;
+  /** Mode bits (such as 0o644) and owner, by name and number, following links; null when there is no file or folder. */
+  stat(path: string): {
+    readonly mode: number;
+    readonly owner: string;
+    readonly group: string;
+    readonly uid: number;
+    readonly gid: number;
+  } | null;
   /**
    * Replaces the file so that a reader, or a power cut, meets the old or the new text and nothing between:
    * temporary file in the same folder, owner root and mode, fsync, rename, fsync of the folder. Makes missing folders
    * (0755; 0700 in the agent's own state). A link of that name is replaced, not followed.
+   * @param owner numbers; default: root
    * @throws StackctlError `disk_full` when there is no room, `file_failed` otherwise; the old text is then untouched
    */
-  write(path: string, text: string, mode: number): void;
+  write(path: string, text: string, mode: number, owner?: Owner): void;
   /**
    * Removes the file, and what a killed `write` left beside it; a missing one is fine.
    * @throws StackctlError `file_failed`
    */
   remove(path: string): void;
+  /** Makes a folder, and those above it, or gives it this mode and owner. @throws StackctlError `file_failed` */
+  makeFolder(path: string, mode: number, owner: Owner): void;
+  /** True when there is nothing in a folder, or no folder. @throws StackctlError `file_failed` when it is none */
+  isEmpty(path: string): boolean;
+  /** Removes an empty folder; one with something in it, and a missing one, stay as they are. @throws StackctlError `file_failed` */
+  removeFolder(path: string): void;
+}
+
+/** Numbers of a user and a group. */
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
 }
 
 /** Debian packages. */
@@ -54,6 +77,8 @@ export interface UnitStatus {
   readonly enabled: boolean;
   /** The unit file exists. */
   readonly known: boolean;
+  /** The unit file is another than the one that systemd has read. */
+  readonly stale: boolean;
 }
 
 /** systemd units. */
@@ -66,8 +91,115 @@ export interface Units {
    * @throws StackctlError `command_failed` when it does not start, with where to read why
    */
   restart(name: string): Promise<void>;
+  /** Starts it when it does not run; returns once systemd says that it is active. @throws StackctlError `command_failed` */
+  start(name: string): Promise<void>;
   /** Stops it; one that does not run, or does not exist, is fine. */
   stop(name: string): Promise<void>;
+  /** Lets it no longer start at boot; one that does not exist is fine. */
+  disable(name: string): Promise<void>;
+  /** Reads unit files anew. */
+  reload(): Promise<void>;
+}
+
+/** A container as docker has it. */
+export interface ContainerState {
+  readonly running: boolean;
+  /** Id of its image. */
+  readonly image: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** What a container is made with; all of it on the host's network, started and restarted by its unit only. */
+export interface ContainerMade {
+  /** Id of a local image. */
+  readonly image: string;
+  readonly command: readonly string[];
+  readonly user: string;
+  readonly mounts: readonly {
+    readonly source: string;
+    readonly target: string;
+    readonly readOnly: boolean;
+  }[];
+  readonly tmpfs: readonly { readonly target: string; readonly options: string }[];
+  readonly capabilities: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** A registry and how it is talked to. */
+export interface RegistryAt {
+  /** `name:port`; its certificate is for the name. */
+  readonly name: string;
+  /** Address to connect to; null: what the name resolves to. */
+  readonly address: string | null;
+  /** PEM; null: the system's authorities. */
+  readonly ca: string | null;
+  readonly login: { readonly user: string; readonly password: string } | null;
+}
+
+/** docker's engine, by its API. @throws StackctlError `docker_unreachable` from each call while dockerd does not answer */
+export interface Docker {
+  /** Null: there is none of that name. */
+  container(name: string): Promise<ContainerState | null>;
+  /** Makes it; does not start it. */
+  create(name: string, made: ContainerMade): Promise<void>;
+  /** Removes it, running or not; a missing one is fine. */
+  remove(name: string): Promise<void>;
+  /** True: an image of that id or `name:tag` is here. */
+  image(reference: string): Promise<{ readonly id: string } | null>;
+  /** Pulls `registry/name@digest`. @returns the image's id @throws StackctlError `image_unavailable` */
+  pull(
+    registry: string,
+    name: string,
+    digest: string,
+    login: RegistryAt["login"],
+    doing: (text: string) => void,
+  ): Promise<string>;
+  /** Removes an image that nothing uses; others, and missing ones, stay as they are. */
+  removeUnused(id: string): Promise<void>;
+}
+
+/** What an image in a registry is. */
+export interface RegistryImage {
+  /** Digest of its manifest. */
+  readonly digest: string;
+  /** Digest of its configuration: its id for docker. */
+  readonly id: string;
+}
+
+/** Images made on this host, and registries. */
+export interface Images {
+  /** The image of that name and tag in a registry; null: it is not there. @throws StackctlError `registry_unreachable` */
+  inRegistry(at: RegistryAt, name: string, tag: string): Promise<RegistryImage | null>;
+  /** The id of the image that was made here by this recipe; null: none is here. */
+  local(recipe: ImageRecipe): Promise<string | null>;
+  /**
+   * Makes an image and everything that it is from, out of the cache where that has it; replaces what a killed build left.
+   * @returns its id
+   * @throws StackctlError `build_failed`, `packages_unreachable`, `disk_full` and others of packages
+   */
+  build(recipe: ImageRecipe, how: BuildHow): Promise<string>;
+  /** Pushes what was made here, unless the registry has it; puts it into the cache, if there is one. */
+  push(recipe: ImageRecipe, to: RegistryAt, doing: (text: string) => void): Promise<RegistryImage>;
+  /** Copies from the cache to a registry what was made elsewhere of the same recipe and packages; null: it has none. */
+  fromCache(recipe: ImageRecipe, to: RegistryAt): Promise<RegistryImage | null>;
+  /** Copies one image between registries; layers that are there already are not sent. */
+  copy(from: RegistryAt, to: RegistryAt, name: string, tag: string, digest: string): Promise<void>;
+  /** How many builds are worth running at once. */
+  readonly parallel: number;
+}
+
+/** What a build needs beside its recipe. */
+export interface BuildHow {
+  /** The recipes of the whole set. */
+  readonly set: readonly ImageRecipe[];
+  /** Where images of the set may be pulled from instead of made; null: nowhere. */
+  readonly registry: RegistryAt | null;
+  /** Mirror for debootstrap; null: the host's first one. */
+  readonly mirror: string | null;
+  /** The packages' proxy as wgetrc lines; null: none. */
+  readonly proxy: { readonly url: string; readonly login: RegistryAt["login"] } | null;
+  readonly doing: (text: string) => void;
 }
 
 /** The rest of the machine. */
@@ -78,6 +210,8 @@ export interface System {
   uptimeSeconds(): number;
   /** The live hostname. */
   hostname(): string;
+  /** True once somebody takes a TCP connection there; false: nobody did within that many seconds. */
+  answers(address: string, port: number, seconds: number): Promise<boolean>;
   /** Sets the live hostname; `/etc/hostname` is a file like any other. */
   setHostname(name: string): Promise<void>;
   /**

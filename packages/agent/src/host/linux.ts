@@ -1,6 +1,8 @@
 import { linuxPackages } from "./apt.ts";
 import { linuxFiles } from "./files.ts";
+import { linuxDocker } from "./docker.ts";
 import type { Host } from "./host.ts";
+import { linuxImages } from "./images.ts";
 import { linuxSystem } from "./system.ts";
 import { linuxUnits } from "./systemd.ts";
 
@@ -17,5 +19,7 @@ export function linuxHost(options: LinuxHostOptions = {}): Host {
     packages: linuxPackages(),
     units: linuxUnits(),
     system: linuxSystem(),
+    docker: linuxDocker(),
+    images: linuxImages(),
   };
 }

@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { StackctlError } from "@stackctl/protocol";
@@ -15,6 +16,14 @@ export function linuxSystem(): System {
     bootId: () => (readOrNull("/proc/sys/kernel/random/boot_id") ?? "").trim(),
     hostname,
     uptimeSeconds: uptime,
+    answers: async (address, port, seconds) => {
+      const until = performance.now() + seconds * 1000;
+      for (;;) {
+        if (await takes(address, port)) return true;
+        if (performance.now() > until) return false;
+        await delay(200);
+      }
+    },
     // hostnamectl would need dbus and polkit, which a small Debian lacks.
     setHostname: async (name) => {
       mustSucceed(await change("hostname", ["hostname", "--", name], 10_000));
@@ -32,6 +41,17 @@ export function linuxSystem(): System {
       );
     },
   };
+}
+
+function takes(address: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: address, port, timeout: 2000 });
+    const end = (taken: boolean) => (): void => {
+      socket.destroy();
+      resolve(taken);
+    };
+    socket.once("connect", end(true)).once("error", end(false)).once("timeout", end(false));
+  });
 }
 
 /** True once systemd has begun to shut the host down. */

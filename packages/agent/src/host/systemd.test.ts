@@ -4,16 +4,16 @@ import { parseUnitStates } from "./systemd.ts";
 // Captured from systemd 252.
 it.each([
   [
-    "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n",
-    { load: "loaded", active: "active", file: "enabled" },
+    "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=no\n",
+    { load: "loaded", active: "active", file: "enabled", stale: false },
   ],
   [
-    "LoadState=not-found\nActiveState=inactive\nUnitFileState=\n",
-    { load: "not-found", active: "inactive", file: "" },
+    "LoadState=not-found\nActiveState=inactive\nUnitFileState=\nNeedDaemonReload=no\n",
+    { load: "not-found", active: "inactive", file: "", stale: false },
   ],
   [
-    "LoadState=masked\nActiveState=failed\nUnitFileState=masked\n",
-    { load: "masked", active: "failed", file: "masked" },
+    "LoadState=masked\nActiveState=failed\nUnitFileState=masked\nNeedDaemonReload=yes\n",
+    { load: "masked", active: "failed", file: "masked", stale: true },
   ],
 ])("reads %j", (text, states) => {
   expect(parseUnitStates(text)).toEqual(states);

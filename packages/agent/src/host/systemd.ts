@@ -8,10 +8,11 @@ interface UnitStates {
   readonly load: string;
   readonly active: string;
   readonly file: string;
+  readonly stale: boolean;
 }
 
 /**
- * What `systemctl show -p LoadState,ActiveState,UnitFileState` printed.
+ * What `systemctl show -p LoadState,ActiveState,UnitFileState,NeedDaemonReload` printed.
  * @returns null when it is not of that form
  */
 export function parseUnitStates(text: string): UnitStates | null {
@@ -20,15 +21,15 @@ export function parseUnitStates(text: string): UnitStates | null {
   const active = field("ActiveState");
   if (load === undefined || active === undefined) return null;
   // A unit without a file has no state of it.
-  return { load, active, file: field("UnitFileState") ?? "" };
+  return { load, active, file: field("UnitFileState") ?? "", stale: field("NeedDaemonReload") === "yes" };
 }
 
 /** Units by systemd. */
 export function linuxUnits(): Units {
   return {
     status: async (name) => {
-      const { load, active, file } = await states(name);
-      return { known: load === "loaded", active: active === "active", enabled: file === "enabled" };
+      const { load, active, file, stale } = await states(name);
+      return { known: load === "loaded", active: active === "active", enabled: file === "enabled", stale };
     },
     enable: async (name) => {
       mustSucceed(await change(purposeOf(name), ["systemctl", "enable", "--quiet", "--", name], 60_000));
@@ -40,6 +41,18 @@ export function linuxUnits(): Units {
       const end = await change(purposeOf(name), ["systemctl", "restart", "--", name], 120_000);
       mustSucceed(end, `on the host: journalctl -u ${name} -n 30`);
     },
+    start: async (name) => {
+      await change(purposeOf(name), ["systemctl", "reset-failed", "--", name], 60_000);
+      const end = await change(purposeOf(name), ["systemctl", "start", "--", name], 120_000);
+      mustSucceed(end, `on the host: journalctl -u ${name} -n 30`);
+    },
+    disable: async (name) => {
+      if ((await states(name)).load === "not-found") return;
+      mustSucceed(await change(purposeOf(name), ["systemctl", "disable", "--quiet", "--", name], 60_000));
+    },
+    reload: async () => {
+      mustSucceed(await change("daemon-reload", ["systemctl", "daemon-reload"], 60_000));
+    },
     stop: async (name) => {
       if ((await states(name)).load === "not-found") return;
       const end = await change(purposeOf(name), ["systemctl", "stop", "--", name], 120_000);
@@ -49,7 +62,7 @@ export function linuxUnits(): Units {
 }
 
 async function states(name: string): Promise<UnitStates> {
-  const args = ["show", "-p", "LoadState,ActiveState,UnitFileState", "--", name];
+  const args = ["show", "-p", "LoadState,ActiveState,UnitFileState,NeedDaemonReload", "--", name];
   const { code, stdout, stderr } = await query("systemctl", args);
   const parsed = code === 0 ? parseUnitStates(stdout) : null;
   if (parsed !== null) return parsed;

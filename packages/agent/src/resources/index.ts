@@ -3,18 +3,30 @@ import type { Behaviour } from "../engine/resource.ts";
 import { aptProxy } from "./apt-proxy.ts";
 import { aptRepository } from "./apt-repository.ts";
 import { chrony } from "./chrony.ts";
+import { container } from "./container.ts";
+import { directory } from "./directory.ts";
+import { dockerEngine } from "./docker-engine.ts";
+import { file } from "./file.ts";
 import { hostname } from "./hostname.ts";
 import { hostsFile } from "./hosts-file.ts";
+import { imageSet } from "./image-set.ts";
 import { packages } from "./package.ts";
 import { reboot } from "./reboot.ts";
+import { registryMirror } from "./registry-mirror.ts";
 
 /** How each type of resource is made true; a type without a behaviour does not compile. */
 export const behaviours = {
   "apt-proxy": aptProxy,
   "apt-repository": aptRepository,
   chrony,
+  container,
+  directory,
+  "docker-engine": dockerEngine,
+  file,
   hostname,
   "hosts-file": hostsFile,
+  "image-set": imageSet,
   package: packages,
   reboot,
+  "registry-mirror": registryMirror,
 } satisfies { readonly [T in ResourceType]: Behaviour<T> };

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   documentBody,
   hostPaths,
@@ -10,7 +11,7 @@ import {
 import { describe, expect, it } from "vitest";
 import { bind, converge, difference } from "../engine/converge.ts";
 import type { Context } from "../engine/resource.ts";
-import { FakeHost } from "../testing/fake-host.ts";
+import { FakeHost, fakeId } from "../testing/fake-host.ts";
 import { behaviours } from "./index.ts";
 
 const password = "s3cret-of-the-proxy";
@@ -43,6 +44,62 @@ interface Case {
 }
 
 const conf = "/etc/chrony/chrony.conf";
+const keyFile = "/etc/stackctl/registry/tls.key";
+const daemonFile = "/etc/docker/daemon.json";
+const unitFile = "/etc/systemd/system/stackctl-cache.service";
+const at = { name: "registry.demo.internal:4000", ca: "PEM", login: null };
+const imageId = (name: string): string => fakeId({ name, digest: "0".repeat(64) });
+
+function fileSpec(content: string): Record<string, unknown> {
+  return {
+    path: keyFile,
+    content: [{ text: content }, { secret: { secret: "registry-key", version: 1 } }],
+    owner: 701,
+    group: 701,
+    mode: "0400",
+  };
+}
+
+function recipe(name: string, from?: string): Record<string, unknown> {
+  return {
+    name,
+    digest: createHash("sha256").update(name).digest("hex"),
+    from: from === undefined ? { kind: "debootstrap", suite: "bookworm" } : { kind: "set", name: from },
+    users: [],
+    packages: [],
+    remove: [],
+    build: 0,
+  };
+}
+
+/** A container of an image that is here already. */
+function containerSpec(host: FakeHost, image: string): Record<string, unknown> {
+  host.imageIds.add(imageId("one"));
+  host.imageIds.add(imageId("two"));
+  return {
+    image: { id: imageId(image), pull: null },
+    command: ["memcached", "-l", "10.0.0.1"],
+    user: "702:702",
+    mounts: [],
+    tmpfs: [],
+    capabilities: [],
+    environment: {},
+    configuration: [],
+    requires: [],
+    stopSeconds: 10,
+    ready: null,
+    cluster: "cache",
+  };
+}
+
+/** A mirror of a registry that has these images. */
+function mirrorSpec(host: FakeHost, names: readonly string[]): Record<string, unknown> {
+  const images = names.map((name) => ({ name, tag: "a".repeat(64), digest: imageId(name) }));
+  for (const { name, tag, digest } of images)
+    host.registryImages.set(`10.0.0.1/${name}:${tag}`, { digest, id: digest });
+  return { registry: "registry.demo.internal:4000", ca: "PEM", own: "10.0.0.2", from: ["10.0.0.1"], images };
+}
+
 const cases: readonly Case[] = [
   {
     type: "hostname",
@@ -251,6 +308,169 @@ const cases: readonly Case[] = [
     },
   },
   {
+    type: "file",
+    name: "registry-tls.key",
+    spec: () => fileSpec("one\n"),
+    next: () => ({ ...fileSpec("two\n"), owner: 0, group: 0 }),
+    keeps: {},
+    bare: ["content", "mode", "owner"],
+    edits: [
+      { name: "content", edit: text(keyFile, "else\n"), fields: ["content"] },
+      { name: "gone", edit: gone(keyFile), fields: ["content", "mode", "owner"] },
+      { name: "mode", edit: mode(keyFile, 0o644), fields: ["mode"] },
+      { name: "owner", edit: owner(keyFile), fields: ["owner"] },
+    ],
+    bad: {
+      "a relative path": { ...fileSpec("x"), path: "etc/x" },
+      "a path that goes up": { ...fileSpec("x"), path: "/etc/../root/x" },
+      "a mode in words": { ...fileSpec("x"), mode: "u+rw" },
+    },
+  },
+  {
+    type: "directory",
+    name: "registry-data",
+    spec: () => ({ path: "/srv/data", owner: 701, group: 701, mode: "0750", holdsData: true }),
+    next: () => ({ path: "/srv/data", owner: 0, group: 0, mode: "0700", holdsData: true }),
+    keeps: {},
+    bare: ["mode", "owner"],
+    edits: [
+      {
+        name: "gone",
+        edit: (host) => host.folders.delete("/srv/data"),
+        fields: ["mode", "owner"],
+      },
+    ],
+    bad: { "a negative owner": { path: "/x", owner: -1, group: 0, mode: "0750", holdsData: false } },
+  },
+  {
+    type: "docker-engine",
+    name: "docker",
+    spec: () => ({ trust: [{ registry: "registry.demo.internal:4000", ca: "PEM" }], cluster: "docker" }),
+    next: () => ({ trust: [{ registry: "registry.demo.internal:4000", ca: "PEM 2" }], cluster: null }),
+    keeps: { [daemonFile]: 0o644 },
+    bare: [
+      "installed",
+      "content",
+      "mode",
+      "owner",
+      "trust registry.demo.internal:4000",
+      "loaded",
+      "enabled",
+      "active",
+    ],
+    edits: [
+      { name: "content", edit: text(daemonFile, "{}"), fields: ["content"] },
+      { name: "debt", edit: text("/var/lib/stackctl-agent/docker.loaded", ""), fields: ["loaded"] },
+      {
+        name: "stopped",
+        edit: (host) => (unit(host, "docker.service").active = false),
+        fields: ["active"],
+      },
+      {
+        name: "disabled",
+        edit: (host) => (unit(host, "docker.service").enabled = false),
+        fields: ["enabled"],
+      },
+      {
+        name: "trust",
+        edit: text("/etc/docker/certs.d/registry.demo.internal:4000/ca.crt", "other"),
+        fields: ["trust registry.demo.internal:4000"],
+      },
+    ],
+    bad: { "a registry with a path": { trust: [{ registry: "a/b", ca: "PEM" }], cluster: null } },
+    proof: (host) => {
+      expect(unit(host, "docker.service").startedWith).toBe(host.files.read(daemonFile));
+    },
+  },
+  {
+    type: "container",
+    name: "cache",
+    spec: (host) => containerSpec(host, "one"),
+    next: (host) => containerSpec(host, "two"),
+    keeps: { [unitFile]: 0o644 },
+    bare: ["unit", "loaded", "image", "spec", "configuration", "running", "enabled", "active"],
+    edits: [
+      {
+        name: "removed",
+        edit: (host) => host.containers.delete("cache"),
+        fields: ["image", "spec", "configuration", "running"],
+      },
+      {
+        name: "killed",
+        edit: (host) => {
+          const container = host.containers.get("cache");
+          if (container !== undefined) container.running = false;
+          unit(host, "stackctl-cache.service").active = false;
+        },
+        fields: ["running", "active"],
+      },
+      { name: "unit", edit: text(unitFile, "[Unit]\n"), fields: ["unit", "loaded"] },
+      {
+        name: "disabled",
+        edit: (host) => (unit(host, "stackctl-cache.service").enabled = false),
+        fields: ["enabled"],
+      },
+    ],
+    bad: {
+      "an image by name": { image: { id: "memcached:latest", pull: null } },
+      "no command": { command: [] },
+    },
+    stays: (before) => {
+      before.imageIds.add(imageId("one"));
+      before.imageIds.add(imageId("two"));
+    },
+    proof: (host) => {
+      expect(host.containers.get("cache")?.running).toBe(true);
+    },
+  },
+  {
+    type: "image-set",
+    name: "images",
+    spec: () => ({
+      registry: at,
+      mirror: null,
+      proxy: null,
+      images: [recipe("base"), recipe("cache", "base")],
+    }),
+    next: () => ({
+      registry: at,
+      mirror: null,
+      proxy: null,
+      images: [recipe("base"), recipe("cache", "base"), recipe("other", "base")],
+    }),
+    keeps: {},
+    bare: ["base", "cache"],
+    edits: [
+      {
+        name: "registry emptied",
+        edit: (host) => {
+          host.registryImages.clear();
+        },
+        fields: ["base", "cache"],
+      },
+    ],
+    bad: { "no image": { registry: null, mirror: null, proxy: null, images: [] } },
+  },
+  {
+    type: "registry-mirror",
+    name: "images",
+    spec: (host) => mirrorSpec(host, ["base"]),
+    next: (host) => mirrorSpec(host, ["base", "cache"]),
+    keeps: {},
+    bare: ["base"],
+    edits: [
+      {
+        name: "emptied",
+        edit: (host) => {
+          for (const key of host.registryImages.keys())
+            if (key.startsWith("10.0.0.2/")) host.registryImages.delete(key);
+        },
+        fields: ["base"],
+      },
+    ],
+    bad: { "nowhere to copy from": { registry: "r:1", ca: "", own: "10.0.0.2", from: [], images: [] } },
+  },
+  {
     type: "reboot",
     name: "first-apply",
     spec: (host) => ({ notBootId: host.currentBootId }),
@@ -291,7 +511,7 @@ describe.each(cases)("$type", (given) => {
     const { host, context, resource } = world(given);
     await run(resource, context);
     for (const [path, bits] of Object.entries(given.keeps))
-      expect(host.files.stat(path), path).toEqual({ mode: bits, owner: "root", group: "root" });
+      expect(host.files.stat(path), path).toMatchObject({ mode: bits, owner: "root", group: "root" });
   });
 
   it("makes a new wish true over an old one", async () => {
@@ -365,7 +585,7 @@ describe.each(cases)("$type", (given) => {
     const { host, context, resource } = world(given);
     const changes = await run(resource, context);
     const said = bind(behaviours, resource).restarts(changes);
-    const restarted = host.mutations.filter((call) => /^(units\.restart|system\.reboot)/.test(call));
+    const restarted = host.mutations.filter((call) => /^(units\.(restart|start)|system\.reboot)/.test(call));
     expect(said.length).toBe(restarted.length);
     expect(bind(behaviours, resource).restarts([])).toEqual(given.type === "reboot" ? ["reboot"] : []);
   });
@@ -380,7 +600,7 @@ describe.each(cases)("$type", (given) => {
   it("watches what it reads", () => {
     const { resource } = world(given);
     const { files = [] } = bind(behaviours, resource).watch();
-    for (const path of files) expect(path).toMatch(/^\/etc\//);
+    for (const path of files) expect(path).toMatch(/^\/(etc|srv)\//);
     if (given.edits.some((edit) => edit.fields.includes("content"))) expect(files.length).toBeGreaterThan(0);
   });
 
@@ -389,6 +609,54 @@ describe.each(cases)("$type", (given) => {
     const changes = await run(resource, context);
     const seen = await bind(behaviours, resource).read(context);
     expect(JSON.stringify([changes, seen, host.mutations])).not.toContain(password);
+  });
+});
+
+describe("container", () => {
+  it("is made anew when a file changes that it reads at its start, and only then", async () => {
+    const host = new FakeHost();
+    const context = contextOf(host, password);
+    const wanted = resourceSchema.parse({
+      type: "container",
+      name: "cache",
+      spec: { ...containerSpec(host, "one"), configuration: ["/etc/cache.conf"] },
+    });
+    text("/etc/cache.conf", "one")(host);
+    await run(wanted, context);
+    expect(await run(wanted, context)).toEqual([]);
+    text("/etc/cache.conf", "two")(host);
+    expect(fields(await run(wanted, context))).toEqual(["configuration"]);
+    expect(host.mutations.filter((call) => call === "docker.create cache")).toHaveLength(2);
+  });
+
+  it("is pulled by digest when its image is not here, and is not started when another one came", async () => {
+    const host = new FakeHost();
+    const context = contextOf(host, password);
+    const digest = imageId("manifest");
+    const pull = { registry: "r.demo.internal:4000", name: "cache", digest, login: null };
+    const wanted = resourceSchema.parse({
+      type: "container",
+      name: "cache",
+      spec: { ...containerSpec(host, "one"), image: { id: imageId("one"), pull } },
+    });
+    host.imageIds.clear();
+    await expect(run(wanted, context)).rejects.toMatchObject({ code: "image_unavailable" });
+    host.registryImages.set("r.demo.internal:4000/cache:tag", { digest, id: imageId("two") });
+    await expect(run(wanted, context)).rejects.toMatchObject({ code: "image_unavailable" });
+    expect(host.containers.size).toBe(0);
+    host.registryImages.set("r.demo.internal:4000/cache:tag", { digest, id: imageId("one") });
+    await run(wanted, context);
+    expect(host.containers.get("cache")?.running).toBe(true);
+  });
+
+  it("takes the image of its predecessor away", async () => {
+    const host = new FakeHost();
+    const context = contextOf(host, password);
+    const wanted = (image: string): Resource =>
+      resourceSchema.parse({ type: "container", name: "cache", spec: containerSpec(host, image) });
+    await run(wanted("one"), context);
+    await run(wanted("two"), context);
+    expect([...host.imageIds]).toEqual([imageId("two")]);
   });
 });
 

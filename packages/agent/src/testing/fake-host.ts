@@ -1,6 +1,17 @@
-import { randomUUID } from "node:crypto";
-import { StackctlError } from "@stackctl/protocol";
-import type { Files, Host, Packages, System, Units } from "../host/host.ts";
+import { createHash, randomUUID } from "node:crypto";
+import { StackctlError, type ImageRecipe } from "@stackctl/protocol";
+import type {
+  ContainerMade,
+  Docker,
+  Files,
+  Host,
+  Images,
+  Packages,
+  RegistryAt,
+  RegistryImage,
+  System,
+  Units,
+} from "../host/host.ts";
 
 /** A file of a {@link FakeHost}. */
 export interface FakeFile {
@@ -18,6 +29,14 @@ export interface FakeUnit {
   starts: number;
   /** What its main file held when it was last started, for units named in {@link FakePackage}. */
   startedWith: string | null;
+  /** The unit file as systemd has read it; null: the package's own. */
+  file: string | null;
+}
+
+const newUnit: FakeUnit = { active: false, enabled: false, starts: 0, startedWith: null, file: null };
+
+function unitPath(name: string): string {
+  return `/etc/systemd/system/${name}`;
 }
 
 /** What a package brings when it is installed, as far as a test cares. */
@@ -32,9 +51,17 @@ export interface FakePackage {
 /** All that lasts on a {@link FakeHost}. */
 export interface Snapshot {
   readonly files: Readonly<Record<string, FakeFile>>;
+  readonly folders: Readonly<Record<string, NonNullable<ReturnType<Files["stat"]>>>>;
   readonly packages: Readonly<Record<string, string>>;
   readonly units: Readonly<Record<string, { readonly active: boolean; readonly enabled: boolean }>>;
   readonly hostname: string;
+  readonly containers: Readonly<Record<string, FakeContainer>>;
+}
+
+/** A container of a {@link FakeHost}; its unit is the one that names it. */
+export interface FakeContainer {
+  readonly made: ContainerMade;
+  running: boolean;
 }
 
 /** What a mutating call was, such as `files.write /etc/hosts`. */
@@ -53,6 +80,8 @@ export class FakeHost implements Host {
       "/etc/apt/sources.list": "deb http://deb.debian.org/debian bookworm main\n",
     }).map(([path, text]) => [path, { text, mode: 0o644, owner: "root", group: "root" }]),
   );
+  /** Folders that were made on purpose; those above a file need not be. */
+  readonly folders = new Map<string, NonNullable<ReturnType<Files["stat"]>>>();
   /** Installed packages with their versions. */
   readonly installed = new Map<string, string>();
   readonly unitStates = new Map<string, FakeUnit>();
@@ -68,7 +97,24 @@ export class FakeHost implements Host {
     ],
     ["tree", { version: "2.1.0-1" }],
     ["jq", { version: "1.6-2" }],
+    [
+      "docker.io",
+      {
+        version: "20.10.24",
+        units: {
+          "docker.service": { reads: "/etc/docker/daemon.json" },
+          "docker.socket": { reads: "/etc/docker/daemon.json" },
+        },
+      },
+    ],
   ]);
+  readonly containers = new Map<string, FakeContainer>();
+  /** Ids of images that are here. */
+  readonly imageIds = new Set<string>();
+  /** Images in registries, by `address or name/name:tag`. */
+  readonly registryImages = new Map<string, RegistryImage>();
+  /** Ports that somebody answers at. */
+  readonly answering = new Set<number>();
   liveHostname = "debian";
   currentBootId: string = randomUUID();
   /** Every mutating call that took effect, in order; a test says with it that nothing happened. */
@@ -93,6 +139,7 @@ export class FakeHost implements Host {
   snapshot(): Snapshot {
     return structuredClone({
       files: Object.fromEntries([...this.contents].toSorted(byName)),
+      folders: Object.fromEntries([...this.folders].toSorted(byName)),
       packages: Object.fromEntries([...this.installed].toSorted(byName)),
       units: Object.fromEntries(
         [...this.unitStates]
@@ -100,6 +147,7 @@ export class FakeHost implements Host {
           .map(([name, { active, enabled }]) => [name, { active, enabled }]),
       ),
       hostname: this.liveHostname,
+      containers: Object.fromEntries([...this.containers].toSorted(byName)),
     });
   }
 
@@ -108,11 +156,26 @@ export class FakeHost implements Host {
     stat: (path) =>
       this.#read(() => {
         const file = this.contents.get(path);
-        return file === undefined ? null : { mode: file.mode, owner: file.owner, group: file.group };
+        if (file === undefined) return this.folders.get(path) ?? null;
+        const { mode, owner, group } = file;
+        return { mode, owner, group, uid: numberOf(owner), gid: numberOf(group) };
       }),
-    write: (path, text, mode) => {
+    write: (path, text, mode, owner = { uid: 0, gid: 0 }) => {
       this.#mutate("files.write", path, () => {
-        this.contents.set(path, { text, mode, owner: "root", group: "root" });
+        this.contents.set(path, { text, mode, owner: nameOf(owner.uid), group: nameOf(owner.gid) });
+      });
+    },
+    makeFolder: (path, mode, { uid, gid }) => {
+      this.#mutate("files.makeFolder", path, () => {
+        this.folders.set(path, { mode, owner: nameOf(uid), group: nameOf(gid), uid, gid });
+      });
+    },
+    isEmpty: (path) =>
+      this.#read(() => [...this.contents.keys()].every((each) => !each.startsWith(`${path}/`))),
+    removeFolder: (path) => {
+      this.#mutate("files.removeFolder", path, () => {
+        if ([...this.contents.keys()].every((each) => !each.startsWith(`${path}/`)))
+          this.folders.delete(path);
       });
     },
     remove: (path) => {
@@ -152,6 +215,7 @@ export class FakeHost implements Host {
             known: unit !== undefined,
             active: unit?.active ?? false,
             enabled: unit?.enabled ?? false,
+            stale: unit !== undefined && unit.file !== (this.contents.get(unitPath(name))?.text ?? null),
           };
         }),
       ),
@@ -169,11 +233,125 @@ export class FakeHost implements Host {
           this.#start(name, unit);
         });
       }),
+    start: (name) =>
+      promise(() => {
+        const unit = this.#unit(name);
+        this.#mutate("units.start", name, () => {
+          if (!unit.active) this.#start(name, unit);
+        });
+      }),
     stop: (name) =>
       promise(() => {
         this.#mutate("units.stop", name, () => {
           const unit = this.unitStates.get(name);
           if (unit !== undefined) unit.active = false;
+          const container = this.containers.get(containerOf(name));
+          if (container !== undefined) container.running = false;
+        });
+      }),
+    disable: (name) =>
+      promise(() => {
+        this.#mutate("units.disable", name, () => {
+          const unit = this.unitStates.get(name);
+          if (unit !== undefined) unit.enabled = false;
+        });
+      }),
+    reload: () =>
+      promise(() => {
+        this.#mutate("units.reload", "", () => {
+          const folder = "/etc/systemd/system/";
+          for (const path of this.contents.keys()) {
+            const name = path.slice(folder.length);
+            if (path.startsWith(folder) && !this.unitStates.has(name))
+              this.unitStates.set(name, { ...newUnit });
+          }
+          for (const [name, unit] of this.unitStates)
+            unit.file = this.contents.get(unitPath(name))?.text ?? null;
+          for (const name of this.unitStates.keys())
+            if (name.startsWith("stackctl-") && !this.contents.has(`${folder}${name}`))
+              this.unitStates.delete(name);
+        });
+      }),
+  };
+
+  readonly docker: Docker = {
+    container: (name) =>
+      promise(() =>
+        this.#read(() => {
+          const found = this.containers.get(name);
+          if (found === undefined) return null;
+          return { running: found.running, image: found.made.image, labels: found.made.labels };
+        }),
+      ),
+    create: (name, made) =>
+      promise(() => {
+        this.#mutate("docker.create", name, () => {
+          if (this.containers.has(name))
+            throw new StackctlError("container_failed", `${name} is there already`);
+          if (!this.imageIds.has(made.image))
+            throw new StackctlError("container_failed", `no such image ${made.image}`);
+          this.containers.set(name, { made, running: false });
+        });
+      }),
+    remove: (name) =>
+      promise(() => {
+        this.#mutate("docker.remove", name, () => {
+          this.containers.delete(name);
+        });
+      }),
+    image: (reference) =>
+      promise(() => this.#read(() => (this.imageIds.has(reference) ? { id: reference } : null))),
+    pull: (registry, name, digest) =>
+      promise(() => {
+        const found = [...this.registryImages].find(
+          ([key, image]) => key.startsWith(`${registry}/${name}:`) && image.digest === digest,
+        )?.[1];
+        if (found === undefined)
+          throw new StackctlError("image_unavailable", `${registry} has no ${name}@${digest}`, {
+            retryable: true,
+          });
+        this.#mutate("docker.pull", name, () => {
+          this.imageIds.add(found.id);
+        });
+        return found.id;
+      }),
+    removeUnused: (id) =>
+      promise(() => {
+        this.#mutate("docker.removeUnused", id, () => {
+          if ([...this.containers.values()].every(({ made }) => made.image !== id)) this.imageIds.delete(id);
+        });
+      }),
+  };
+
+  readonly images: Images = {
+    parallel: 2,
+    inRegistry: (at, name, tag) =>
+      promise(() => this.#read(() => this.registryImages.get(registryKey(at, name, tag)) ?? null)),
+    local: (recipe) =>
+      promise(() => this.#read(() => (this.imageIds.has(fakeId(recipe)) ? fakeId(recipe) : null))),
+    build: (recipe) =>
+      promise(() => {
+        this.#mutate("images.build", recipe.name, () => {
+          this.imageIds.add(fakeId(recipe));
+        });
+        return fakeId(recipe);
+      }),
+    push: (recipe, to) =>
+      promise(() => {
+        const image = { id: fakeId(recipe), digest: fakeId({ ...recipe, name: `${recipe.name} pushed` }) };
+        this.#mutate("images.push", recipe.name, () => {
+          this.registryImages.set(registryKey(to, recipe.name, recipe.digest), image);
+        });
+        return image;
+      }),
+    fromCache: () => Promise.resolve(null),
+    copy: (from, to, name, tag, digest) =>
+      promise(() => {
+        const image = this.registryImages.get(registryKey(from, name, tag));
+        if (image?.digest !== digest)
+          throw new StackctlError("image_unavailable", `no ${name}@${digest}`, { retryable: true });
+        this.#mutate("images.copy", name, () => {
+          this.registryImages.set(registryKey(to, name, tag), image);
         });
       }),
   };
@@ -182,6 +360,7 @@ export class FakeHost implements Host {
     bootId: () => this.#read(() => this.currentBootId),
     uptimeSeconds: () => this.#read(() => 60),
     hostname: () => this.#read(() => this.liveHostname),
+    answers: (_address, port) => promise(() => this.#read(() => this.answering.has(port))),
     setHostname: (name) =>
       promise(() => {
         this.#mutate("system.setHostname", name, () => {
@@ -205,7 +384,7 @@ export class FakeHost implements Host {
         this.contents.set(path, { text, mode: 0o644, owner: "root", group: "root" });
     }
     for (const unitName of Object.keys(offer.units ?? {})) {
-      const unit = { active: false, enabled: true, starts: 0, startedWith: null };
+      const unit = { ...newUnit, enabled: true };
       this.unitStates.set(unitName, unit);
       this.#start(unitName, unit);
     }
@@ -221,6 +400,8 @@ export class FakeHost implements Host {
   #start(name: string, unit: FakeUnit): void {
     const reads = [...this.mirror.values()].map(({ units }) => units?.[name]?.reads).find(Boolean);
     unit.active = true;
+    const container = this.containers.get(containerOf(name));
+    if (container !== undefined) container.running = true;
     unit.starts += 1;
     unit.startedWith = reads === undefined ? null : (this.contents.get(reads)?.text ?? null);
   }
@@ -250,6 +431,28 @@ export class FakeHost implements Host {
     this.#crashed = true;
     throw new Error("crashed");
   }
+}
+
+function nameOf(id: number): string {
+  return id === 0 ? "root" : String(id);
+}
+
+function numberOf(name: string): number {
+  return name === "root" ? 0 : Number(name);
+}
+
+/** The container that a unit starts. */
+function containerOf(unit: string): string {
+  return unit.replace(/^stackctl-(.*)\.service$/, "$1");
+}
+
+function registryKey({ name, address }: RegistryAt, image: string, tag: string): string {
+  return `${address ?? name}/${image}:${tag}`;
+}
+
+/** The id of the image that a {@link FakeHost} builds of a recipe. */
+export function fakeId(recipe: Pick<ImageRecipe, "name" | "digest">): string {
+  return `sha256:${createHash("sha256").update(`${recipe.name} ${recipe.digest}`).digest("hex")}`;
 }
 
 /** What a synchronous body returns or throws, as a promise. */

@@ -3,28 +3,46 @@ import { resourceName } from "../names.ts";
 import { aptProxySpec } from "./apt-proxy.ts";
 import { aptRepositorySpec } from "./apt-repository.ts";
 import { chronySpec } from "./chrony.ts";
+import { containerSpec } from "./container.ts";
+import { directorySpec } from "./directory.ts";
+import { dockerEngineSpec } from "./docker-engine.ts";
+import { fileSpec } from "./file.ts";
 import { hostnameSpec } from "./hostname.ts";
 import { hostsFileSpec } from "./hosts-file.ts";
+import { imageSetSpec } from "./image-set.ts";
 import { packageSpec } from "./package.ts";
 import { rebootSpec } from "./reboot.ts";
+import { registryMirrorSpec } from "./registry-mirror.ts";
 
 export type { AptProxySpec } from "./apt-proxy.ts";
 export type { AptRepositorySpec } from "./apt-repository.ts";
 export type { ChronySpec } from "./chrony.ts";
+export { containerUnit, type ContainerSpec, type RegistryLogin } from "./container.ts";
+export type { DirectorySpec } from "./directory.ts";
+export type { DockerEngineSpec } from "./docker-engine.ts";
+export type { FileSpec } from "./file.ts";
 export type { HostnameSpec } from "./hostname.ts";
 export type { HostsFileSpec } from "./hosts-file.ts";
+export { builtImage, type BuiltImage, type ImageRecipe, type ImageSetSpec } from "./image-set.ts";
 export type { PackageSpec } from "./package.ts";
 export type { RebootSpec } from "./reboot.ts";
+export type { RegistryMirrorSpec } from "./registry-mirror.ts";
 
 /** Every resource type and the form of its desired state. A type without a behaviour in the agent does not compile. */
 export const resourceSpecs = {
   "apt-proxy": aptProxySpec,
   "apt-repository": aptRepositorySpec,
   chrony: chronySpec,
+  container: containerSpec,
+  directory: directorySpec,
+  "docker-engine": dockerEngineSpec,
+  file: fileSpec,
   hostname: hostnameSpec,
   "hosts-file": hostsFileSpec,
+  "image-set": imageSetSpec,
   package: packageSpec,
   reboot: rebootSpec,
+  "registry-mirror": registryMirrorSpec,
 } as const;
 
 export type ResourceType = keyof typeof resourceSpecs;
@@ -36,10 +54,16 @@ export const resourceSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("apt-proxy"), name: resourceName, spec: aptProxySpec }),
   z.strictObject({ type: z.literal("apt-repository"), name: resourceName, spec: aptRepositorySpec }),
   z.strictObject({ type: z.literal("chrony"), name: resourceName, spec: chronySpec }),
+  z.strictObject({ type: z.literal("container"), name: resourceName, spec: containerSpec }),
+  z.strictObject({ type: z.literal("directory"), name: resourceName, spec: directorySpec }),
+  z.strictObject({ type: z.literal("file"), name: resourceName, spec: fileSpec }),
+  z.strictObject({ type: z.literal("docker-engine"), name: resourceName, spec: dockerEngineSpec }),
   z.strictObject({ type: z.literal("hostname"), name: resourceName, spec: hostnameSpec }),
   z.strictObject({ type: z.literal("hosts-file"), name: resourceName, spec: hostsFileSpec }),
+  z.strictObject({ type: z.literal("image-set"), name: resourceName, spec: imageSetSpec }),
   z.strictObject({ type: z.literal("package"), name: resourceName, spec: packageSpec }),
   z.strictObject({ type: z.literal("reboot"), name: resourceName, spec: rebootSpec }),
+  z.strictObject({ type: z.literal("registry-mirror"), name: resourceName, spec: registryMirrorSpec }),
 ]);
 export type Resource = z.infer<typeof resourceSchema>;
 

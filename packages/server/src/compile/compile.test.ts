@@ -5,10 +5,18 @@ import type { CompileContext } from "../services/service.ts";
 import { compileHost, stepsOf } from "./compile.ts";
 import { secretRefs } from "./secrets.ts";
 
-const context = (cloud: Cloud = exampleCloud, reboots: [string, string][] = []): CompileContext => ({
+const context = (
+  cloud: Cloud = exampleCloud,
+  reboots: [string, string][] = [],
+  images: CompileContext["images"] = new Map(),
+): CompileContext => ({
   cloud,
   secretVersion: () => 3,
   rebootOrders: new Map(reboots),
+  primary: "controller1",
+  images,
+  imageBuilds: new Map(),
+  certificates: { authority: "authority", registry: "registry" },
 });
 const origin = (path: readonly string[]): string => path.join(".");
 const host = (name: string): Cloud["hosts"][number] => {
@@ -26,8 +34,8 @@ describe("compileHost", () => {
 
   it("lets controllers follow the file's time servers and computes follow the controllers", () => {
     const chrony = (name: string): unknown =>
-      compileHost(host(name), context(), origin, []).find(({ service }) => service === "chrony")?.resources[0]
-        ?.spec;
+      compileHost(host(name), context(), origin, []).documents.find(({ service }) => service === "chrony")
+        ?.resources[0]?.spec;
     expect(chrony("controller1")).toEqual({
       servers: ["ntp.example.org"],
       allow: ["10.10.0.0/24"],
@@ -38,7 +46,7 @@ describe("compileHost", () => {
 
   it("changes only the documents that hold what was changed", () => {
     const digests = (cloud: Cloud): string[] =>
-      compileHost(host("compute1"), context(cloud), origin, []).map(({ digest }) => digest);
+      compileHost(host("compute1"), context(cloud), origin, []).documents.map(({ digest }) => digest);
     const [hostBefore, chronyBefore] = digests(exampleCloud);
     const proxied = {
       ...exampleCloud,
@@ -54,7 +62,7 @@ describe("compileHost", () => {
       ...exampleCloud,
       packages: { ...exampleCloud.packages, proxy: "http://10.10.0.1:3128", proxyUser: "lab" },
     };
-    const documents = compileHost(host("compute1"), context(proxied), origin, []);
+    const { documents } = compileHost(host("compute1"), context(proxied), origin, []);
     expect(documents.flatMap(({ resources }) => secretRefs(resources))).toEqual([
       { secret: "packages-proxy-password", version: 3 },
     ]);
@@ -62,18 +70,25 @@ describe("compileHost", () => {
 
   it("orders the restart only of hosts that were ordered to, and never when the file says never", () => {
     const names = (cloud: Cloud, reboots: [string, string][]): string[] =>
-      compileHost(host("compute1"), context(cloud, reboots), origin, []).map(({ service }) => service);
-    expect(names(exampleCloud, [])).toEqual(["host", "chrony"]);
-    expect(names(exampleCloud, [["compute1", bootId]])).toEqual(["host", "chrony", "reboot"]);
-    expect(names({ ...exampleCloud, reboot: "never" }, [["compute1", bootId]])).toEqual(["host", "chrony"]);
+      compileHost(host("compute1"), context(cloud, reboots), origin, []).documents.map(
+        ({ service }) => service,
+      );
+    expect(names(exampleCloud, [])).toEqual(["host", "chrony", "docker"]);
+    expect(names(exampleCloud, [["compute1", bootId]])).toEqual(["host", "chrony", "docker", "reboot"]);
+    expect(names({ ...exampleCloud, reboot: "never" }, [["compute1", bootId]])).toEqual([
+      "host",
+      "chrony",
+      "docker",
+    ]);
   });
 
   it("takes away what the cloud does not ask for any more, last", () => {
-    const documents = compileHost(host("compute1"), context(), origin, ["host", "gone"]);
-    expect(documents.at(-1)).toMatchObject({ service: "gone", resources: [] });
-    expect(stepsOf(exampleCloud, new Map([["compute1", documents]])).map(({ service }) => service)).toEqual([
+    const compiled = compileHost(host("compute1"), context(), origin, ["host", "gone"]);
+    expect(compiled.documents.at(-1)).toMatchObject({ service: "gone", resources: [] });
+    expect(stepsOf(exampleCloud, new Map([["compute1", compiled]])).map(({ service }) => service)).toEqual([
       "host",
       "chrony",
+      "docker",
       "gone",
     ]);
   });

@@ -6,9 +6,17 @@ import type { CompileContext } from "../services/service.ts";
 /** A document before it has a cause and before its secrets are sealed. */
 export type CompiledDocument = Omit<DocumentBody, "cause" | "sealed">;
 
+/** What one host should be. */
+export interface CompiledHost {
+  /** In the order in which they converge. */
+  readonly documents: readonly CompiledDocument[];
+  /** Services that it has a part in but that cannot be said yet, with what they wait for. */
+  readonly waiting: ReadonlyMap<string, string>;
+}
+
 /**
- * What one host should be: its documents in the order in which they converge. Pure: the same cloud, secrets'
- * versions and reboot orders give the same documents, so compiling twice publishes nothing.
+ * What one host should be. Pure: the same cloud, secrets' versions, images and reboot orders give the same documents,
+ * so compiling twice publishes nothing.
  * @param held names of services that the host holds documents of; those that the cloud does not ask for any
  *   more come last, with no resources, which takes them away
  */
@@ -17,13 +25,20 @@ export function compileHost(
   context: CompileContext,
   origin: LoadedCloud["origin"],
   held: readonly string[],
-): CompiledDocument[] {
+): CompiledHost {
+  const waiting = new Map<string, string>();
   const documents: CompiledDocument[] = [];
   for (const service of services) {
     const placed = service.resources(host, context);
     if (placed === null) continue;
+    if ("waits" in placed) {
+      waiting.set(service.name, placed.waits);
+      continue;
+    }
     const resources = placed.map(({ resource }) => resource);
-    const needs = service.needs.filter((need) => documents.some((document) => document.service === need));
+    const needs = service.needs.filter(
+      (need) => waiting.has(need) || documents.some((document) => document.service === need),
+    );
     documents.push({
       service: service.name,
       digest: documentDigest(service.name, needs, resources),
@@ -32,24 +47,40 @@ export function compileHost(
       origins: Object.fromEntries(placed.map((each) => [resourceId(each.resource), origin(each.origin)])),
     });
   }
-  const left = held.filter((name) => !documents.some((document) => document.service === name));
-  return [...documents, ...left.toReversed().map(emptyDocument)];
+  const left = held.filter(
+    (name) => !waiting.has(name) && !documents.some((document) => document.service === name),
+  );
+  return { documents: [...documents, ...left.toReversed().map(emptyDocument)], waiting };
+}
+
+/** The steps of other hosts that are over before a service's step on a host begins. */
+export function stepsBefore(
+  service: string,
+  host: CloudHost,
+  context: CompileContext,
+): readonly { readonly service: string; readonly host: string }[] {
+  return services.find(({ name }) => name === service)?.after?.(host, context) ?? [];
 }
 
 /** The services that any of these hosts has a part in, in order, with those hosts. */
 export function stepsOf(
   cloud: Cloud,
-  documents: ReadonlyMap<string, readonly CompiledDocument[]>,
+  compiled: ReadonlyMap<string, CompiledHost>,
 ): { service: string; hosts: string[] }[] {
   const known = services.map((service) => service.name);
-  const all = [...documents.values()].flat().map((document) => document.service);
+  const of = (host: string): string[] => {
+    const { documents, waiting } = compiled.get(host) ?? {
+      documents: [],
+      waiting: new Map<string, string>(),
+    };
+    return [...documents.map(({ service }) => service), ...waiting.keys()];
+  };
+  const all = [...compiled.keys()].flatMap(of);
   const names = [...known, ...all.filter((name) => !known.includes(name))];
   return [...new Set(names)]
     .map((service) => ({
       service,
-      hosts: cloud.hosts
-        .map((host) => host.name)
-        .filter((name) => documents.get(name)?.some((document) => document.service === service) === true),
+      hosts: cloud.hosts.map((host) => host.name).filter((name) => of(name).includes(service)),
     }))
     .filter((step) => step.hosts.length > 0);
 }

@@ -154,6 +154,8 @@ export function modelOf(file: CloudFile, home: string): Cloud {
         hostKey: host.hostKey ?? null,
       };
     }),
+    registry: file.registry,
+    images: file.images,
     packages: {
       mirror: file.packages.mirror,
       securityMirror: file.packages.securityMirror,

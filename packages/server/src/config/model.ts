@@ -13,6 +13,12 @@ export interface Cloud {
   /** In the order of the file. */
   readonly hosts: readonly CloudHost[];
   readonly packages: Packages;
+  /** An outside registry of images; null: the cloud has its own. */
+  readonly registry: OutsideRegistry | null;
+  readonly images: {
+    /** Image that all others are made from; null: made here of Debian's packages. */
+    readonly base: string | null;
+  };
   readonly time: { readonly servers: readonly string[] };
   readonly reboot: "first-apply" | "never";
   /** How long a host may be silent before it counts as absent. */
@@ -62,6 +68,19 @@ export interface Packages {
   /** Reached without the proxy, beside what the cloud itself derives. */
   readonly noProxy: readonly string[];
 }
+
+/** A registry that somebody else runs. */
+export interface OutsideRegistry {
+  /** `name:port`. */
+  readonly name: string;
+  /** PEM of the authority of its certificate; null: one that Debian knows. */
+  readonly ca: string | null;
+  /** Its password is the secret {@link registryPasswordSecret}; null: it asks nobody. */
+  readonly user: string | null;
+}
+
+/** The secret that holds the password of `registry.user`. */
+export const registryPasswordSecret = "registry-password";
 
 /** The secret that holds the password of `packages.proxy`. */
 export const proxyPasswordSecret = "packages-proxy-password";

@@ -142,6 +142,45 @@ export const cloudSchema = z.strictObject({
         .describe("Reached without the proxy, beside the cloud's own hosts"),
     })
     .prefault({}),
+  registry: z
+    .strictObject({
+      name: z
+        .string()
+        .regex(
+          /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$/,
+          "is not a registry such as registry.example.org:5000",
+        )
+        .describe("Its name and port"),
+      ca: z
+        .string()
+        .max(16_384)
+        .regex(
+          /^-----BEGIN CERTIFICATE-----\n[\s\S]*-----END CERTIFICATE-----\s*$/,
+          "is not a certificate in PEM form",
+        )
+        .nullable()
+        .default(null)
+        .describe("Certificate of the authority that signed its own, PEM; null: one that Debian knows"),
+      user: z
+        .string()
+        .regex(/^[!-~]{1,200}$/, "is not a user name")
+        .nullable()
+        .default(null)
+        .describe("Who logs in there; the password: `stackctl secret set registry-password`"),
+    })
+    .nullable()
+    .default(null)
+    .describe("An outside registry of images; null: the controllers run one"),
+  images: z
+    .strictObject({
+      base: z
+        .string()
+        .regex(/^[a-z0-9][A-Za-z0-9._/:@-]{0,500}$/, "is not an image such as registry.example.org/debian:12")
+        .nullable()
+        .default(null)
+        .describe("A Debian 12 image to build all others on; null: one is made of packages"),
+    })
+    .prefault({}),
   time: z
     .strictObject({
       servers: z

@@ -8,8 +8,15 @@ import {
   type ResourceOutcome,
   type Scope,
 } from "@stackctl/protocol";
-import { compileHost, stepsOf, withCause, type CompiledDocument } from "../compile/compile.ts";
-import type { CloudHost, LoadedCloud } from "../config/model.ts";
+import {
+  compileHost,
+  stepsBefore,
+  stepsOf,
+  withCause,
+  type CompiledDocument,
+  type CompiledHost,
+} from "../compile/compile.ts";
+import type { Cloud, CloudHost, LoadedCloud } from "../config/model.ts";
 import type { CompileContext } from "../services/service.ts";
 import type { Questions } from "../fleet/ask.ts";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -40,7 +47,17 @@ export class Planner {
   readonly #questions: Questions;
   readonly #publisher: Publisher;
 
-  constructor(store: Store, vault: Vault, fleet: Fleet, questions: Questions, publisher: Publisher) {
+  readonly #certificates: () => CompileContext["certificates"];
+
+  constructor(
+    store: Store,
+    vault: Vault,
+    fleet: Fleet,
+    questions: Questions,
+    publisher: Publisher,
+    certificates: () => CompileContext["certificates"],
+  ) {
+    this.#certificates = certificates;
     this.#store = store;
     this.#vault = vault;
     this.#fleet = fleet;
@@ -49,12 +66,8 @@ export class Planner {
   }
 
   /** The documents of one host as the cloud wants them now. */
-  compile(loaded: LoadedCloud, host: CloudHost): CompiledDocument[] {
-    const context: CompileContext = {
-      cloud: loaded.cloud,
-      secretVersion: (name) => this.#vault.needVersion(name),
-      rebootOrders: this.#store.rebootOrders(),
-    };
+  compile(loaded: LoadedCloud, host: CloudHost): CompiledHost {
+    const context = this.#context(loaded);
     const held = this.#store
       .documents(host.name)
       .filter(
@@ -62,6 +75,23 @@ export class Planner {
       )
       .map(({ service }) => service);
     return compileHost(host, context, (path) => loaded.origin(path), held);
+  }
+
+  /** The steps of other hosts that a step waits for. */
+  before(loaded: LoadedCloud, host: CloudHost, service: string): ReturnType<typeof stepsBefore> {
+    return stepsBefore(service, host, this.#context(loaded));
+  }
+
+  #context({ cloud }: LoadedCloud): CompileContext {
+    return {
+      cloud,
+      secretVersion: (name) => this.#vault.needVersion(name),
+      rebootOrders: this.#store.rebootOrders(),
+      primary: primaryOf(cloud, this.#store.primary()),
+      images: this.#store.images(),
+      imageBuilds: this.#store.imageBuilds(),
+      certificates: this.#certificates(),
+    };
   }
 
   /** Asks one host. A host that cannot answer is said to be unreachable, not an error. */
@@ -87,19 +117,27 @@ export class Planner {
   /** What an apply of this scope would do. */
   async plan(loaded: LoadedCloud, scope: Scope): Promise<PlanResult> {
     const hosts = hostsOf(loaded.cloud, scope);
-    const documents = new Map(hosts.map((host) => [host.name, this.compile(loaded, host)]));
+    const compiled = new Map(hosts.map((host) => [host.name, this.compile(loaded, host)]));
+    const documents = new Map([...compiled].map(([name, each]) => [name, each.documents]));
     const plans = new Map(
       await Promise.all(
         hosts.map(async ({ name }) => [name, await this.planHost(name, documents.get(name) ?? [])] as const),
       ),
     );
-    const services = stepsOf(loaded.cloud, documents)
+    const services = stepsOf(loaded.cloud, compiled)
       .map(({ service, hosts: names }) => ({
         service,
         hosts: names
           .map((name) => {
             const document = documents.get(name)?.find((each) => each.service === service);
             const plan = plans.get(name);
+            const waits = compiled.get(name)?.waiting.get(service);
+            if (plan !== undefined && waits !== undefined) {
+              const resources: ResourceOutcome[] = [
+                { id: `service/${service}`, outcome: "planned", why: waits, changes: [], restarts: [] },
+              ];
+              return { host: name, state: plan.state, resources, origins: {} };
+            }
             if (document === undefined || plan === undefined)
               throw new Error(`${service} of ${name} was not compiled`);
             return {
@@ -156,6 +194,14 @@ export class Planner {
       sealed: this.#publisher.seal(agent, document),
     };
   }
+}
+
+/** The controller that things are made on first: as it was recorded, else the first one of the file. */
+export function primaryOf(cloud: Cloud, recorded: string | null): string {
+  const controllers = cloud.hosts.filter(({ role }) => role === "controller").map(({ name }) => name);
+  const [first] = controllers;
+  if (first === undefined) throw new Error("a cloud without controller");
+  return recorded !== null && controllers.includes(recorded) ? recorded : first;
 }
 
 function resourcesOf(plan: HostPlan, document: CompiledDocument): ResourceOutcome[] {

@@ -1,4 +1,11 @@
-import { publicKey, sealSecret, type Cause, type DocumentBody, type SealedSecret } from "@stackctl/protocol";
+import {
+  documentBody,
+  publicKey,
+  sealSecret,
+  type Cause,
+  type DocumentBody,
+  type SealedSecret,
+} from "@stackctl/protocol";
 import type { Bus } from "../bus/bus.ts";
 import { withCause, type CompiledDocument } from "../compile/compile.ts";
 import { secretRefs } from "../compile/secrets.ts";
@@ -24,6 +31,8 @@ export class Publisher {
 
   /** Issues a new document for a run and publishes it. @returns what was issued */
   async issue(agent: AgentRow, document: CompiledDocument, cause: Cause, run: number): Promise<DocumentRow> {
+    // What no agent would accept is a fault of ours, and is said now instead of waited for.
+    const body = documentBody.parse({ ...withCause(document, cause), sealed: [] });
     this.#seq += 1;
     const row: DocumentRow = {
       host: agent.host,
@@ -31,7 +40,7 @@ export class Publisher {
       incarnation: agent.incarnation,
       seq: this.#seq,
       run,
-      body: { ...withCause(document, cause), sealed: [] },
+      body,
     };
     this.#store.decide("server", { type: "document.issued", ...row });
     await this.publish(agent, row);

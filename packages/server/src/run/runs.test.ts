@@ -100,7 +100,11 @@ class World {
     return new Runs({
       store: this.store,
       fleet: this.fleet,
-      planner: { compile: () => documents, planHost: () => Promise.resolve(this.held) } as unknown as Planner,
+      planner: {
+        compile: () => ({ documents, waiting: new Map() }),
+        before: () => [],
+        planHost: () => Promise.resolve(this.held),
+      } as unknown as Planner,
       publisher,
       enroller: {
         ensure: (host: { name: string }) => {

@@ -1,9 +1,11 @@
 import { EventEmitter } from "node:events";
 import {
   StackctlError,
+  builtImage,
   errorData,
   type ApplyResult,
   type Cause,
+  type ResourceOutcome,
   type RunView,
   type Scope,
   type StepState,
@@ -14,7 +16,8 @@ import type { CloudHost, LoadedCloud } from "../config/model.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { AppliedRow, RunRow, StepRow, Store } from "../store/store.ts";
 import type { Enroller } from "./enroller.ts";
-import type { Planner } from "./planner.ts";
+import { localImage, localSet } from "../services/images.ts";
+import { primaryOf, type HostPlan, type Planner } from "./planner.ts";
 import type { Publisher } from "./publisher.ts";
 import { applyResultOf } from "./result.ts";
 import { hostsOf, scopeText } from "./scope.ts";
@@ -51,7 +54,18 @@ interface Active {
   /** Steps in order, with their hosts, for the view. */
   plan: { service: string; hosts: string[] }[];
   readonly live: Map<string, Live>;
+  /** Hosts whose chains have ended. */
+  readonly over: Set<string>;
 }
+
+/** What one host said of one document that it was shown. */
+type PlannedService =
+  Extract<HostPlan, { state: "known" }>["services"] extends ReadonlyMap<string, infer T> ? T : never;
+/** What a host said of the documents that it was shown, by service, each with the digest that it was about. */
+type Said = Map<string, { readonly digest: string; readonly plan: PlannedService | null }>;
+
+/** How the reason of a step begins that waits for what another host has to make. */
+const waitsPrefix = "waits: ";
 
 /** Says that a host's chain ends here, for a reason that is no failure. */
 class Skip extends Error {}
@@ -95,6 +109,8 @@ export class Runs {
         );
       }
     }
+    if (store.primary() === null)
+      store.decide(by, { type: "primary.chosen", host: primaryOf(loaded.cloud, null) });
     const runId = store.decide(by, {
       type: "run.started",
       scope,
@@ -130,7 +146,11 @@ export class Runs {
    */
   hostReturned(host: string, loaded: LoadedCloud): void {
     if (this.#busy(host)) return;
-    if (!this.owed(host) || !loaded.cloud.hosts.some(({ name }) => name === host)) return;
+    if (
+      !(this.owed(host) || this.#canGoOn(host, loaded)) ||
+      !loaded.cloud.hosts.some(({ name }) => name === host)
+    )
+      return;
     try {
       this.start([host], loaded, { kind: "return", text: `${host} returned` }, "server");
     } catch (error) {
@@ -144,6 +164,17 @@ export class Runs {
     return this.#options.store
       .lastSteps(host)
       .some((step) => step.outcome === "skipped" && step.why?.startsWith("absent") === true);
+  }
+
+  /** True when a step of the host waited for something that is there now. */
+  #canGoOn(host: string, loaded: LoadedCloud): boolean {
+    const waited = this.#options.store
+      .lastSteps(host)
+      .filter((step) => step.outcome === "skipped" && step.why?.startsWith(waitsPrefix) === true);
+    const known = loaded.cloud.hosts.find(({ name }) => name === host);
+    if (waited.length === 0 || known === undefined) return false;
+    const { waiting } = this.#options.planner.compile(loaded, known);
+    return waited.every(({ service }) => !waiting.has(service));
   }
 
   /** The run as it is now. @throws StackctlError `run_unknown` */
@@ -201,11 +232,17 @@ export class Runs {
 
   #execute(row: RunRow, loaded: LoadedCloud): void {
     const hosts = loaded.cloud.hosts.filter((host) => row.hosts.includes(host.name));
-    const documents = new Map(hosts.map((host) => [host.name, this.#options.planner.compile(loaded, host)]));
-    const active: Active = { row, loaded, plan: stepsOf(loaded.cloud, documents), live: new Map() };
+    const compiled = new Map(hosts.map((host) => [host.name, this.#options.planner.compile(loaded, host)]));
+    const active: Active = {
+      row,
+      loaded,
+      plan: stepsOf(loaded.cloud, compiled),
+      live: new Map(),
+      over: new Set(),
+    };
     this.#active.set(row.id, active);
-    const chains = hosts.map((host) =>
-      this.#chain(active, host).catch((error: unknown) => {
+    const chains = hosts.map(async (host) => {
+      await this.#chain(active, host).catch((error: unknown) => {
         // Not a step's failure but of what leads from one to the next, such as a secret that is gone.
         this.#options.log({ runId: row.id, host: host.name, err: error }, "chain ended early");
         this.#note(row, host.name, null, "step.failed", reason(error));
@@ -219,8 +256,10 @@ export class Runs {
           resources: [],
           seconds: 0,
         });
-      }),
-    );
+      });
+      active.over.add(host.name);
+      this.touch();
+    });
     void Promise.all(chains).then(() => {
       if (this.#isStopped()) return;
       const seconds = (Date.now() - Date.parse(row.startedAt)) / 1000;
@@ -304,20 +343,74 @@ export class Runs {
     await take(enrolStep, () => this.#enrol(active, host));
     if (this.#isStopped()) return;
     // Only now is all known that documents depend on, such as whether this host owes a reboot.
-    const documents = this.#options.planner.compile(active.loaded, host);
-    for (const { service } of documents) {
+    const { planner } = this.#options;
+    const steps = stepsOf(
+      active.loaded.cloud,
+      new Map([[host.name, planner.compile(active.loaded, host)]]),
+    ).map(({ service }) => service);
+    for (const service of steps) {
       const step = active.plan.find((each) => each.service === service);
       if (step === undefined) active.plan.push({ service, hosts: [host.name] });
       else if (!step.hosts.includes(host.name)) step.hosts.push(host.name);
     }
-    const plan =
-      chain.blocked === null && !documents.every(({ service }) => ended.has(service))
-        ? await this.#options.planner.planHost(host.name, documents)
-        : null;
-    for (const document of documents) {
-      await take(document.service, () => this.#apply(active, host, document, plan));
+    const said: Said = new Map();
+    for (const service of steps) {
+      await take(service, async () => {
+        await this.#others(active, host, service);
+        // Compiled anew: what other steps made, such as an image, is known only now.
+        const { documents, waiting } = planner.compile(active.loaded, host);
+        const waits = waiting.get(service);
+        if (waits !== undefined) throw new Skip(this.#whyWaits(active, host, service, waits));
+        const document = documents.find((each) => each.service === service);
+        if (document === undefined) return { outcome: "unchanged", why: null, resources: [] };
+        if (said.get(service)?.digest !== document.digest)
+          await this.#ask(
+            host,
+            documents.filter((each) => !ended.has(each.service)),
+            said,
+          );
+        return this.#apply(active, host, document, said.get(service)?.plan ?? null);
+      });
       if (this.#isStopped()) return;
     }
+  }
+
+  /** Asks the host what these documents would change, and notes the answers. */
+  async #ask(host: CloudHost, documents: readonly CompiledDocument[], said: Said): Promise<void> {
+    const plan = await this.#options.planner.planHost(host.name, documents);
+    for (const { service, digest } of documents)
+      said.set(service, {
+        digest,
+        plan: plan.state === "known" ? (plan.services.get(service) ?? null) : null,
+      });
+  }
+
+  /** Waits until the steps of other hosts that come before this one are over, well or not. */
+  async #others(active: Active, host: CloudHost, service: string): Promise<void> {
+    for (const before of this.#options.planner.before(active.loaded, host, service)) {
+      const isOver = (): boolean =>
+        !active.row.hosts.includes(before.host) ||
+        active.over.has(before.host) ||
+        this.#options.store
+          .steps(active.row.id)
+          .some((step) => step.host === before.host && step.service === before.service);
+      while (!isOver()) {
+        if (this.#isStopped()) throw new Skip("the server stops");
+        this.#set(active, host.name, service, "waiting", `waits for ${before.service} on ${before.host}`);
+        await this.news(5000);
+      }
+      this.#set(active, host.name, service, "running", null);
+    }
+  }
+
+  /** Why a step cannot be said even now: what it waited for did not come to a good end. */
+  #whyWaits(active: Active, host: CloudHost, service: string, waits: string): string {
+    const steps = this.#options.store.steps(active.row.id);
+    const bad = this.#options.planner
+      .before(active.loaded, host, service)
+      .map((before) => steps.find((step) => step.host === before.host && step.service === before.service))
+      .find((step) => step?.outcome === "failed" || step?.outcome === "skipped");
+    return `${waitsPrefix}${waits}${bad === undefined ? "" : `, for ${bad.service} ${bad.outcome} on ${bad.host}`}`;
   }
 
   async #enrol(active: Active, host: CloudHost): Promise<Done> {
@@ -344,7 +437,7 @@ export class Runs {
     active: Active,
     host: CloudHost,
     document: CompiledDocument,
-    plan: Awaited<ReturnType<Planner["planHost"]>> | null,
+    said: PlannedService | null,
   ): Promise<Done> {
     const { store, publisher } = this.#options;
     const agent = store.agent(host.name);
@@ -354,15 +447,13 @@ export class Runs {
       issued?.run === active.row.id &&
       issued.body.digest === document.digest &&
       issued.incarnation === agent.incarnation;
-    if (!mine && plan?.state === "known") {
-      const said = plan.services.get(document.service);
-      if (said?.held === true && said.resources.every(({ outcome }) => outcome === "unchanged")) {
-        return {
-          outcome: "unchanged",
-          why: null,
-          resources: said.resources.map(({ id }) => ({ id, outcome: "unchanged" })),
-        };
-      }
+    if (!mine && said?.held === true && said.resources.every(({ outcome }) => outcome === "unchanged")) {
+      this.#record(said.resources);
+      return {
+        outcome: "unchanged",
+        why: null,
+        resources: said.resources.map(({ id }) => ({ id, outcome: "unchanged" })),
+      };
     }
     const row = mine
       ? issued
@@ -372,6 +463,7 @@ export class Runs {
       await publisher.publish(agent, row);
 
     const applied = await this.#waitForResult(active, host, document.service, row.seq);
+    this.#record(applied.resources);
     const failed = applied.resources.find((resource) => resource.outcome === "failed");
     return {
       outcome: applied.outcome === "planned" ? "failed" : applied.outcome,
@@ -382,6 +474,23 @@ export class Runs {
         ...(why === undefined ? {} : { why }),
       })),
     };
+  }
+
+  /** Keeps what resources gave that others depend on. What an agent says is taken as it stands only in its form. */
+  #record(resources: readonly ResourceOutcome[]): void {
+    const { store } = this.#options;
+    for (const { id, outputs } of resources) {
+      const [type, set] = id.split("/");
+      if (type !== "image-set" || outputs === undefined) continue;
+      for (const [name, text] of Object.entries(outputs)) {
+        const image = builtImage.parse(JSON.parse(text));
+        const key = set === localSet ? localImage(name) : name;
+        const known = store.images().get(key);
+        if (known?.recipe === image.recipe && known.id === image.id && known.digest === image.digest)
+          continue;
+        store.decide("server", { type: "image.built", name: key, ...image });
+      }
+    }
   }
 
   /** The agent's result of one document; throws Skip when the host is away for longer than the cloud allows. */

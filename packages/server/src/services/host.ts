@@ -6,14 +6,14 @@ import type { PlacedResource, ServiceDefinition } from "./service.ts";
 export const hostService: ServiceDefinition = {
   name: "host",
   needs: [],
-  resources(host, { cloud, secretVersion }) {
+  resources(host, { cloud, primary, secretVersion }) {
     const resources: PlacedResource[] = [
       {
         resource: { type: "hostname", name: "hostname", spec: { hostname: host.name } },
         origin: ["hosts", host.name],
       },
       {
-        resource: { type: "hosts-file", name: "hosts", spec: { entries: hostsEntries(cloud) } },
+        resource: { type: "hosts-file", name: "hosts", spec: { entries: hostsEntries(cloud, primary) } },
         origin: ["hosts"],
       },
     ];
@@ -50,11 +50,23 @@ export function internalDomain(cloud: Cloud): string {
   return `${cloud.name}.internal`;
 }
 
-function hostsEntries(cloud: Cloud): { address: string; names: string[] }[] {
-  return cloud.hosts.map((host: CloudHost) => ({
+/** The name of the registry on the controllers, that its certificate is for. */
+export function registryHost(cloud: Cloud): string {
+  return `registry.${internalDomain(cloud)}`;
+}
+
+function hostsEntries(cloud: Cloud, primary: string): { address: string; names: string[] }[] {
+  const hosts = cloud.hosts.map((host: CloudHost) => ({
     address: host.addresses.management,
     names: [`${host.name}.${internalDomain(cloud)}`, host.name],
   }));
+  if (cloud.registry !== null) return hosts;
+  // One name for all registries, the primary's first: who asks for it goes to the next address when one is silent.
+  const registries = cloud.hosts
+    .filter(({ role }) => role === "controller")
+    .toSorted((a, b) => Number(b.name === primary) - Number(a.name === primary))
+    .map(({ addresses }) => ({ address: addresses.management, names: [registryHost(cloud)] }));
+  return [...hosts, ...registries];
 }
 
 /** What the proxy must not be asked for: the cloud's own hosts and VIPs, and what the file adds. */
@@ -65,6 +77,7 @@ function directHosts(cloud: Cloud): ReadonlySet<string> {
     ...cloud.hosts.flatMap((host) => [host.addresses.management, host.name]),
     cloud.vip.management,
     cloud.vip.public,
+    registryHost(cloud),
     ...cloud.packages.noProxy,
   ]);
 }

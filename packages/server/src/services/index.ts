@@ -1,7 +1,21 @@
 import { chronyService } from "./chrony.ts";
+import { dockerService } from "./docker.ts";
 import { hostService } from "./host.ts";
+import { baseImagesService, imagesService } from "./images.ts";
+import { memcachedService } from "./memcached.ts";
 import { rebootService } from "./reboot.ts";
+import { registryMirrorService, registryService } from "./registry.ts";
 import type { ServiceDefinition } from "./service.ts";
 
 /** Every service, in an order in which each comes after what it needs. */
-export const services: readonly ServiceDefinition[] = [hostService, chronyService, rebootService];
+export const services: readonly ServiceDefinition[] = [
+  hostService,
+  chronyService,
+  dockerService,
+  rebootService,
+  baseImagesService,
+  registryService,
+  imagesService,
+  registryMirrorService,
+  memcachedService,
+];

@@ -6,7 +6,7 @@ import type { ServiceDefinition } from "./service.ts";
  */
 export const rebootService: ServiceDefinition = {
   name: "reboot",
-  needs: ["host", "chrony"],
+  needs: ["host", "chrony", "docker"],
   resources(host, { cloud, rebootOrders }) {
     const notBootId = rebootOrders.get(host.name);
     if (cloud.reboot === "never" || notBootId === undefined) return null;

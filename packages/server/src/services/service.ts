@@ -1,4 +1,4 @@
-import type { Resource } from "@stackctl/protocol";
+import type { BuiltImage, Resource } from "@stackctl/protocol";
 import type { Cloud, CloudHost } from "../config/model.ts";
 
 /** What a service may look at beside the cloud. All of it is data: compiling does no I/O. */
@@ -8,6 +8,19 @@ export interface CompileContext {
   readonly secretVersion: (name: string) => number;
   /** The boot id that must be gone, of hosts that were ordered to reboot. */
   readonly rebootOrders: ReadonlyMap<string, string>;
+  /** The controller on which things are made first; recorded at the first apply. */
+  readonly primary: string;
+  /** The last image that was built, by name. */
+  readonly images: ReadonlyMap<string, BuiltImage>;
+  /** How often a person asked for an image to be built anew; none: never. */
+  readonly imageBuilds: ReadonlyMap<string, number>;
+  /** Certificates, PEM: of the cloud's own authority, and of the registry, signed by it. */
+  readonly certificates: { readonly authority: string; readonly registry: string };
+}
+
+/** What a service needs cannot be said yet: it waits for something that another host has to make first. */
+export interface Waits {
+  readonly waits: string;
 }
 
 /** A resource and the key of `cloud.yaml` that it follows from, for messages and causes. */
@@ -22,5 +35,7 @@ export interface ServiceDefinition {
   /** Services that come before it on the same host. */
   readonly needs: readonly string[];
   /** What it needs on this host; null: it has no part there. An empty list takes away what was there. */
-  readonly resources: (host: CloudHost, context: CompileContext) => readonly PlacedResource[] | null;
+  readonly resources: (host: CloudHost, context: CompileContext) => readonly PlacedResource[] | Waits | null;
+  /** Steps of other hosts that are over before this one begins in a run; none: only this host's own. */
+  readonly after?: (host: CloudHost, context: CompileContext) => readonly { service: string; host: string }[];
 }

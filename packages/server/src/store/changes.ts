@@ -64,6 +64,18 @@ export type Decision =
       readonly resources: readonly KeptResource[];
       readonly seconds: number;
     }
+  /** The controller that things are made on first, from now on. */
+  | { readonly type: "primary.chosen"; readonly host: string }
+  /** An image is there: built of a recipe, and pushed unless its digest is null. */
+  | {
+      readonly type: "image.built";
+      readonly name: string;
+      readonly recipe: string;
+      readonly id: string;
+      readonly digest: string | null;
+    }
+  /** A person wants these images built anew, with the packages of the day. */
+  | { readonly type: "image.build-asked"; readonly names: readonly string[] }
   | { readonly type: "run.ended"; readonly run: number; readonly seconds: number };
 
 /** The tables that hold decisions. Times are ISO 8601 in UTC. */
@@ -81,6 +93,9 @@ export const decisionTables = `
     run INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (host, service)) STRICT;
   CREATE TABLE IF NOT EXISTS step (run INTEGER NOT NULL, host TEXT NOT NULL, service TEXT NOT NULL, outcome TEXT NOT NULL, why TEXT,
     resources TEXT NOT NULL, seconds REAL NOT NULL, at TEXT NOT NULL, PRIMARY KEY (run, host, service)) STRICT;
+  CREATE TABLE IF NOT EXISTS "primary" (one INTEGER PRIMARY KEY CHECK (one = 1), host TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS image (name TEXT PRIMARY KEY, recipe TEXT NOT NULL, id TEXT NOT NULL, digest TEXT) STRICT;
+  CREATE TABLE IF NOT EXISTS imageBuild (name TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 `;
 
 /** The names of the tables above that decisions fill, for comparing a replayed log with what is kept. */
@@ -93,6 +108,9 @@ export const decisionTableNames = [
   "run",
   "document",
   "step",
+  "primary",
+  "image",
+  "imageBuild",
 ] as const;
 
 /**
@@ -178,6 +196,22 @@ export function applyDecision(db: DatabaseSync, at: string, decision: Decision):
         decision.seconds,
         at,
       );
+      return null;
+    case "primary.chosen":
+      run('INSERT OR REPLACE INTO "primary" VALUES (1, ?)', decision.host);
+      return null;
+    case "image.built":
+      run(
+        "INSERT OR REPLACE INTO image VALUES (?, ?, ?, ?)",
+        decision.name,
+        decision.recipe,
+        decision.id,
+        decision.digest,
+      );
+      return null;
+    case "image.build-asked":
+      for (const name of decision.names)
+        run("INSERT INTO imageBuild VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET count = count + 1", name);
       return null;
     case "run.ended":
       run("UPDATE run SET endedAt = ?, seconds = ? WHERE id = ?", at, decision.seconds, decision.run);

@@ -2,6 +2,7 @@ import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import {
   StackctlError,
   type AgentStatus,
+  type BuiltImage,
   type Cause,
   type DocumentBody,
   type EventView,
@@ -186,6 +187,29 @@ export class Store {
     );
   }
 
+  /** The controller that things are made on first; null: none was recorded yet. */
+  primary(): string | null {
+    const row = this.#one('SELECT host FROM "primary"');
+    return row === null ? null : text(row, "host");
+  }
+
+  /** The last image that was built, by name. */
+  images(): Map<string, BuiltImage> {
+    return new Map(
+      this.#all("SELECT * FROM image").map((row) => [
+        text(row, "name"),
+        { recipe: text(row, "recipe"), id: text(row, "id"), digest: optionalText(row, "digest") },
+      ]),
+    );
+  }
+
+  /** How often images were asked to be built anew, by name. */
+  imageBuilds(): Map<string, number> {
+    return new Map(
+      this.#all("SELECT * FROM imageBuild").map((row) => [text(row, "name"), integer(row, "count")]),
+    );
+  }
+
   run(id: number): RunRow | null {
     const row = this.#one("SELECT * FROM run WHERE id = ?", id);
     return row === null ? null : runRow(row);
@@ -201,7 +225,7 @@ export class Store {
   }
 
   steps(run: number): StepRow[] {
-    return this.#all("SELECT * FROM step WHERE run = ? ORDER BY at", run).map(stepRow);
+    return this.#all("SELECT * FROM step WHERE run = ? ORDER BY rowid", run).map(stepRow);
   }
 
   /** The newest step of each service of a host, over all runs. */

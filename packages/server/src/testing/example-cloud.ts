@@ -29,6 +29,8 @@ export const exampleCloud: Cloud = {
     },
   ],
   packages: { mirror: null, securityMirror: null, proxy: null, proxyUser: null, noProxy: [] },
+  registry: null,
+  images: { base: null },
   time: { servers: ["ntp.example.org"] },
   reboot: "first-apply",
   absentAfterSeconds: 300,

@@ -1,11 +1,12 @@
 import { X509Certificate } from "node:crypto";
 import { natsTlsName } from "@stackctl/protocol";
 import { expect, it } from "vitest";
-import { certificateExpires, makeAuthority, makeServerCertificate } from "./pki.ts";
+import { isCertificateOf, makeAuthority, makeServerCertificate } from "./pki.ts";
 
 const authority = await makeAuthority();
 const { cert, key } = await makeServerCertificate(authority, natsTlsName);
-const years = (pem: string): number => (certificateExpires(pem).getTime() - Date.now()) / (365 * 86_400_000);
+const years = (pem: string): number =>
+  (Date.parse(new X509Certificate(pem).validTo) - Date.now()) / (365 * 86_400_000);
 
 it("makes a certificate for exactly one name, for servers only, signed by the authority", () => {
   const leaf = new X509Certificate(cert);
@@ -23,6 +24,12 @@ it("makes a certificate for exactly one name, for servers only, signed by the au
 it("says when they end: the authority in 10 years, the certificate in 2", () => {
   expect(years(authority.caCert)).toBeCloseTo(10, 2);
   expect(years(cert)).toBeCloseTo(2, 2);
+});
+
+it("tells whether a certificate is for a name and good for long enough", () => {
+  expect(isCertificateOf(cert, natsTlsName, 86_400_000)).toBe(true);
+  expect(isCertificateOf(cert, "another.name", 0)).toBe(false);
+  expect(isCertificateOf(cert, natsTlsName, 3 * 365 * 86_400_000)).toBe(false);
 });
 
 it("makes another key for each", async () => {

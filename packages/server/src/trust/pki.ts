@@ -65,9 +65,14 @@ export async function makeServerCertificate(
   return { cert: certificate.toString("pem"), key: await pem(keys.privateKey) };
 }
 
-/** When a PEM certificate ends. */
-export function certificateExpires(pem: string): Date {
-  return new x509.X509Certificate(pem).notAfter;
+/** True when a PEM certificate is for this DNS name and good for at least `msLeft` more. */
+export function isCertificateOf(certificate: string, dnsName: string, msLeft: number): boolean {
+  const parsed = new x509.X509Certificate(certificate);
+  const names = parsed.getExtension(x509.SubjectAlternativeNameExtension)?.names.items ?? [];
+  return (
+    names.some(({ type, value }) => type === "dns" && value === dnsName) &&
+    parsed.notAfter.getTime() >= Date.now() + msLeft
+  );
 }
 
 async function pem(key: webcrypto.CryptoKey): Promise<string> {

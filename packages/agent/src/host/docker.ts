@@ -1,0 +1,190 @@
+import Engine from "dockerode";
+import { StackctlError } from "@stackctl/protocol";
+import type { Docker, RegistryAt } from "./host.ts";
+
+/** dockerd's socket on Debian. */
+export const socketPath = "/run/docker.sock";
+const pullMinutes = 30;
+
+/** dockerd by its API (Docker Engine API v1.41, docker.io 20.10). */
+export function linuxDocker(engine: Engine = new Engine({ socketPath })): Docker {
+  return {
+    container: (name) =>
+      asked(async () => {
+        const found = await orNull(engine.getContainer(name).inspect());
+        if (found === null) return null;
+        return { running: found.State.Running, image: found.Image, labels: found.Config.Labels };
+      }),
+    create: (name, made) =>
+      asked(async () => {
+        await engine.createContainer({
+          name,
+          Image: made.image,
+          Entrypoint: [],
+          Cmd: [...made.command],
+          User: made.user,
+          Env: Object.entries(made.environment).map(([key, value]) => `${key}=${value}`),
+          Labels: { ...made.labels },
+          HostConfig: {
+            NetworkMode: "host",
+            // The unit alone starts it.
+            RestartPolicy: { Name: "no" },
+            Init: true,
+            ReadonlyRootfs: true,
+            CapDrop: ["ALL"],
+            CapAdd: [...made.capabilities],
+            SecurityOpt: ["no-new-privileges"],
+            Mounts: made.mounts.map(({ source, target, readOnly }) => ({
+              Type: "bind" as const,
+              Source: source,
+              Target: target,
+              ReadOnly: readOnly,
+            })),
+            Tmpfs: Object.fromEntries(made.tmpfs.map(({ target, options }) => [target, options])),
+          },
+        });
+      }),
+    remove: (name) =>
+      asked(async () => {
+        await orNull(engine.getContainer(name).remove({ force: true, v: true }));
+      }),
+    image: (reference) =>
+      asked(async () => {
+        const found = await orNull(engine.getImage(reference).inspect());
+        return found === null ? null : { id: found.Id };
+      }),
+    pull: (registry, name, digest, login, doing) =>
+      asked(async () => {
+        const reference = `${registry}/${name}@${digest}`;
+        const stream = await refusedAs("image_unavailable", `${reference} cannot be pulled`, () =>
+          engine.pull(reference, authorised(registry, login)),
+        );
+        await finished(engine, stream, `${reference} cannot be pulled`, pullMinutes, (layers) => {
+          doing(`pulling ${name} ${layers}`);
+        });
+        return (await engine.getImage(reference).inspect()).Id;
+      }),
+    removeUnused: (id) =>
+      asked(async () => {
+        try {
+          await engine.getImage(id).remove({ force: false });
+        } catch (error) {
+          // 404: it is gone; 409: a container, or an image on top of it, uses it.
+          if (statusOf(error) !== 404 && statusOf(error) !== 409) throw error;
+        }
+      }),
+  };
+}
+
+/** The options that carry a login to dockerd, in a header that it does not keep, and that a push has to have in any case. */
+export function authorised(registry: string, login: RegistryAt["login"]): { authconfig: Engine.AuthConfig } {
+  return {
+    authconfig: {
+      username: login?.user ?? "",
+      password: login?.password ?? "",
+      serveraddress: registry,
+    },
+  };
+}
+
+/**
+ * Waits for the end of a pull or push, whose faults come as its last message.
+ * @param doing told how far it is, at most once a second
+ * @throws StackctlError `image_unavailable`
+ */
+export async function finished(
+  engine: Engine,
+  stream: NodeJS.ReadableStream,
+  what: string,
+  minutes: number,
+  doing: (layers: string) => void,
+): Promise<void> {
+  const parts = new Map<string, { current: number; total: number }>();
+  let saidMs = Date.now();
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(failure(`it did not end within ${String(minutes)} minutes`));
+    }, minutes * 60_000);
+    const failure = (why: string): StackctlError =>
+      new StackctlError("image_unavailable", `${what}: ${why}`, { retryable: true });
+    engine.modem.followProgress(
+      stream,
+      (error) => {
+        clearTimeout(timer);
+        if (error === null) resolve();
+        else reject(failure(error.message));
+      },
+      (event: { id?: string; progressDetail?: { current?: number; total?: number } }) => {
+        const { current, total } = event.progressDetail ?? {};
+        if (event.id === undefined || current === undefined || total === undefined) return;
+        parts.set(event.id, { current, total });
+        if (Date.now() - saidMs < 1000) return;
+        saidMs = Date.now();
+        const sum = (pick: "current" | "total"): string =>
+          String(Math.round([...parts.values()].reduce((all, part) => all + part[pick], 0) / 1e6));
+        doing(`${sum("current")} of ${sum("total")} MB`);
+      },
+    );
+  });
+}
+
+/** What docker says that there is not is null. */
+async function orNull<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (statusOf(error) === 404) return null;
+    throw error;
+  }
+}
+
+async function refusedAs<T>(code: "image_unavailable", what: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (statusOf(error) === null) throw error;
+    throw new StackctlError(code, `${what}: ${messageOf(error)}`, { retryable: true, cause: error });
+  }
+}
+
+/** A call of the engine; that nobody answers is told as such. */
+export async function asked<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (error instanceof StackctlError) throw error;
+    if (hasCode(error, "ENOENT") || hasCode(error, "ECONNREFUSED") || hasCode(error, "ECONNRESET")) {
+      throw new StackctlError("docker_unreachable", "dockerd does not answer", {
+        retryable: true,
+        details: { remedy: "on the host: journalctl -u docker -n 30" },
+        cause: error,
+      });
+    }
+    if (statusOf(error) === null) throw error;
+    const text = messageOf(error);
+    if (/no space left on device/.test(text))
+      throw new StackctlError("disk_full", `docker has no room: ${text}`, {
+        retryable: true,
+        details: { remedy: "make room on the host; see: df -h /var/lib/docker" },
+        cause: error,
+      });
+    throw new StackctlError("container_failed", `docker refused: ${text}`, { retryable: true, cause: error });
+  }
+}
+
+/** The HTTP status of the engine's refusal; null: it was something else. */
+function statusOf(error: unknown): number | null {
+  return error instanceof Error && "statusCode" in error && typeof error.statusCode === "number"
+    ? error.statusCode
+    : null;
+}
+
+function messageOf(error: unknown): string {
+  return String(error)
+    .replace(/^Error: \(HTTP code \d+\) [^-]*- /, "")
+    .trim();
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
+}

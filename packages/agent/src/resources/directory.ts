@@ -1,0 +1,25 @@
+import type { Behaviour, State } from "../engine/resource.ts";
+import { modeOf } from "./file.ts";
+
+/** Keeps one folder with its owner and mode; what is in it is left alone. */
+export const directory: Behaviour<"directory"> = {
+  read({ host }, { path }): State {
+    const stat = host.files.stat(path);
+    return {
+      mode: modeOf(stat?.mode),
+      owner: stat === null ? null : `${String(stat.uid)}:${String(stat.gid)}`,
+    };
+  },
+  desired: ({ owner, group, mode }): State => ({ mode, owner: `${String(owner)}:${String(group)}` }),
+  apply({ host }, { path, owner, group, mode }) {
+    host.files.makeFolder(path, Number.parseInt(mode, 8), { uid: owner, gid: group });
+    return Promise.resolve();
+  },
+  remove({ host }, { path, holdsData }) {
+    // One that holds data stays; of the others too only what is empty goes: the rest is not ours.
+    if (!holdsData || host.files.isEmpty(path)) host.files.removeFolder(path);
+    return Promise.resolve();
+  },
+  restarts: () => [],
+  watch: ({ path }) => ({ files: [path] }),
+};
