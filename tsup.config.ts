@@ -1,4 +1,5 @@
 import { defineConfig, type Options } from "tsup";
+import { unused } from "./scripts/unused.ts";
 
 const common: Options = {
   platform: "node",
@@ -15,18 +16,6 @@ const esm: Options = {
   // What was written for CommonJS asks for `require` when it is bundled as a module.
   banner: {
     js: 'import { createRequire as __cr } from "node:module"; const require = __cr(import.meta.url);',
-  },
-};
-
-/** Of the docker client only its HTTP over the host's socket is used: what it has for ssh and build sessions stays out of the agent. */
-const unused: NonNullable<Options["esbuildPlugins"]>[number] = {
-  name: "unused",
-  setup(build) {
-    build.onResolve({ filter: /^(ssh2|@grpc\/.*|protobufjs)$/ }, ({ path }) => ({
-      path,
-      namespace: "unused",
-    }));
-    build.onLoad({ filter: /.*/, namespace: "unused" }, () => ({ contents: "module.exports = {};" }));
   },
 };
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hostPaths as pathsOnHost } from "@stackctl/protocol";
 import { build } from "tsup";
+import { unused } from "../../scripts/unused.ts";
 import { hostPaths, runOn, type Lab } from "../lab/lab.ts";
 import type { ClaimResult } from "./host-suite.ts";
 
@@ -33,6 +34,7 @@ async function runInside(
       platform: "node",
       target: "node26",
       noExternal: [/.*/],
+      esbuildPlugins: [unused],
       splitting: false,
       silent: true,
       outExtension: () => ({ js: ".cjs" }),

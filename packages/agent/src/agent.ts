@@ -19,17 +19,23 @@ import {
   type DocumentBody,
   type EventHeader,
   type FactsAnswer,
+  type HoldsAnswer,
   type PackagesWay,
   type Outcome,
+  type PermitAnswer,
   type PingAnswer,
   type PlanAnswer,
+  type RepairAnswer,
   type RequestHeader,
+  type Resource,
   type ResourceOutcome,
   type SealedSecret,
 } from "@stackctl/protocol";
 import type { AgentBus } from "./bus/bus.ts";
 import { applyDocument, planDocument } from "./engine/apply-document.ts";
-import { bind, converge, difference, type Behaviours } from "./engine/converge.ts";
+import { bind, converge, difference, type Behaviours, type Converged } from "./engine/converge.ts";
+import { Holds } from "./engine/holds.ts";
+import { Permits } from "./engine/permits.ts";
 import type { Context } from "./engine/resource.ts";
 import type { AgentState, Ledger } from "./engine/state.ts";
 import type { Host } from "./host/host.ts";
@@ -59,15 +65,23 @@ export interface AgentOptions {
   readonly log: (fields: Record<string, unknown>, message: string) => void;
 }
 
+/** A person's wish that one resource be made true now. */
+interface Order {
+  readonly service: string;
+  readonly id: string;
+  readonly by: string;
+  readonly resolve: (answer: RepairAnswer) => void;
+}
+
 interface Held {
   readonly epoch: number;
   readonly seq: number;
   readonly body: DocumentBody;
   /** Null: not yet converged since it was accepted. */
   outcome: Outcome | null;
-  /** Ids of resources that differ now. */
-  readonly drifted: Set<string>;
-  /** Set while the document has failed: when it is tried again, and how often it was. */
+  /** Ids of resources that differ now, with how that was noticed. */
+  readonly drifted: Map<string, string>;
+  /** Set while the document has failed or waits for a permit: when it is tried again, and how often it was. */
   retry: { readonly atMs: number; readonly tries: number } | null;
 }
 
@@ -88,6 +102,10 @@ export class Agent {
   /** Documents that there was no room to keep, and that was said of. */
   readonly #notKept = new Set<string>();
   readonly #watcher: Watcher;
+  readonly #permits: Permits;
+  readonly #holds: Holds;
+  /** Repairs that were asked for, oldest first. */
+  readonly #orders: Order[] = [];
   readonly #startedAtMs = Date.now();
   #floors: Floors;
   #noticed: string | null = null;
@@ -102,6 +120,10 @@ export class Agent {
     this.#trust = trustOf(options.identity);
     this.#eventKey = privateKey(options.identity.eventKey);
     this.#sealKey = privateKey(options.identity.sealKey);
+    this.#permits = new Permits(options.state, (event) => {
+      this.#emit(event);
+    });
+    this.#holds = new Holds(options.state);
     const kept = options.state.floors();
     const documents = new Map<string, { epoch: number; seq: number; digest: string }>();
     for (const document of options.state.documents()) {
@@ -112,7 +134,7 @@ export class Agent {
         seq: document.seq,
         body,
         outcome: this.#outcomeOf(document.service, document.seq),
-        drifted: new Set(),
+        drifted: new Map(),
         retry: null,
       });
     }
@@ -142,6 +164,7 @@ export class Agent {
     state.queue({ type: "agent.started", version, bootId: host.system.bootId() });
     // What differs after a boot was changed while nobody looked.
     this.#noticed = "changed while the agent did not run";
+    this.#permits.remind();
     this.#armWatches();
     bus.onDocument((subject, bytes) => {
       this.#document(subject, bytes);
@@ -154,6 +177,7 @@ export class Agent {
       this.#sendStatus();
     });
     const beat = setInterval(() => {
+      this.#permits.expire();
       this.#sendStatus();
     }, statusEverySeconds * 1000);
     const flusher = this.#flush();
@@ -195,7 +219,7 @@ export class Agent {
       // It is not acknowledged and comes again; whoever waits for it hears why nothing happens, once.
       const name = `${service} ${String(epoch)} ${String(seq)}`;
       if (!this.#notKept.has(name)) {
-        const failed: Held = { epoch, seq, body, outcome: "failed", drifted: new Set(), retry: null };
+        const failed: Held = { epoch, seq, body, outcome: "failed", drifted: new Map(), retry: null };
         this.#reportLedger(service, failed, [failure(`document/${service}`, error)], 0);
       }
       this.#notKept.add(name);
@@ -203,7 +227,7 @@ export class Agent {
     }
     this.#floors = raiseFloors(this.#floors, header, body.digest);
     state.keepFloors(this.#floors);
-    this.#held.set(service, { epoch, seq, body, outcome: null, drifted: new Set(), retry: null });
+    this.#held.set(service, { epoch, seq, body, outcome: null, drifted: new Map(), retry: null });
     this.#wake();
   }
 
@@ -234,13 +258,29 @@ export class Agent {
     this.#flushWake();
   }
 
-  async #answerTo(request: AgentRequest): Promise<PingAnswer | PlanAnswer | FactsAnswer> {
+  async #answerTo(
+    request: AgentRequest,
+  ): Promise<PingAnswer | PlanAnswer | FactsAnswer | PermitAnswer | HoldsAnswer | RepairAnswer> {
     const { host, behaviours, state, facts } = this.#options;
     switch (request.kind) {
       case "ping":
         return { version, bootId: host.system.bootId(), timeMs: Date.now() };
       case "facts":
         return facts(this.#packagesWay(request.packages));
+      case "permit":
+        return { taken: this.#permitCame(request.wish, request.untilMs) };
+      case "holds":
+        this.#holds.set(request.revision, request.holds);
+        for (const service of this.#held.keys())
+          if (this.#holds.covers(service)) this.#permits.withdraw(service);
+        this.#noticed ??= "found to differ";
+        this.#wake();
+        return { revision: this.#holds.revision };
+      case "repair":
+        return new Promise((resolve) => {
+          this.#orders.push({ ...request, resolve });
+          this.#wake();
+        });
       case "plan": {
         const services: PlanAnswer["services"] = [];
         for (const { service, digest, resources, sealed } of request.documents) {
@@ -259,6 +299,17 @@ export class Agent {
         return { services };
       }
     }
+  }
+
+  /** What waits for this permit is looked at again now. @returns false when nothing waits for it */
+  #permitCame(wish: string, untilMs: number): boolean {
+    const taken = this.#permits.take(wish, untilMs);
+    if (taken === null) return false;
+    const held = this.#held.get(taken.service);
+    if (held?.outcome === null) held.retry = null;
+    else this.#noticed ??= "found to differ";
+    this.#wake();
+    return true;
   }
 
   #packagesWay({ url, proxy, sealed }: Extract<AgentRequest, { kind: "facts" }>["packages"]): PackagesWay {
@@ -286,33 +337,49 @@ export class Agent {
   }
 
   async #turn(pass: { lastMs: number }): Promise<void> {
+    const order = this.#orders.shift();
+    if (order !== undefined) {
+      order.resolve(await this.#repair(order));
+      return;
+    }
     const service = this.#due();
     if (service !== null) {
       await this.#apply(service);
       return;
     }
     const now = Date.now();
+    if (this.#holds.prune()) this.#noticed ??= "found to differ";
     if (this.#noticed !== null || now - pass.lastMs >= slowPassMs) {
+      // Only once all that was said before has arrived: a server that is away is not told the same thing again and again.
+      if (now - pass.lastMs >= slowPassMs && this.#options.state.oldest() === null) this.#permits.remind();
       const why = this.#noticed ?? "found to differ";
       this.#noticed = null;
       pass.lastMs = now;
       await this.#lookAround(why);
       return;
     }
-    const retries = [...this.#held.values()].flatMap(({ retry }) => (retry === null ? [] : [retry.atMs]));
-    const next = Math.min(pass.lastMs + slowPassMs, ...retries);
+    // One whose time has come and that is still not due waits for something that wakes this up.
+    const retries = [...this.#held.values()].flatMap(({ retry }) =>
+      retry === null || retry.atMs <= now ? [] : [retry.atMs],
+    );
+    const next = Math.min(pass.lastMs + slowPassMs, this.#holds.nextEndMs(), ...retries);
     await this.#pause(Math.max(10, next - now));
   }
 
   /** A service whose document is to be converged and which needs none that is. */
   #due(): string | null {
     const now = Date.now();
-    const pending = [...this.#held].filter(
-      ([, { outcome, retry }]) => outcome === null || (retry !== null && retry.atMs <= now),
+    const pending = [...this.#held].filter(([, { outcome, retry }]) =>
+      retry === null ? outcome === null : retry.atMs <= now,
     );
-    const names = new Set(pending.map(([service]) => service));
-    const ready = pending.find(([, { body }]) => !body.needs.some((need) => names.has(need)));
-    return (ready ?? pending[0])?.[0] ?? null;
+    const open = new Set(
+      [...this.#held].filter(([, { outcome }]) => outcome === null).map(([service]) => service),
+    );
+    for (const [service] of pending) open.add(service);
+    const free = pending.filter(([service]) => !this.#holds.covers(service));
+    const ready = free.find(([, { body }]) => !body.needs.some((need) => open.has(need)));
+    // Needs that go round in a circle must not stop everything; what waits for a permit or is held does.
+    return (ready ?? (open.size === free.length ? free[0] : undefined))?.[0] ?? null;
   }
 
   async #apply(service: string): Promise<void> {
@@ -328,19 +395,20 @@ export class Agent {
         state,
         held.body,
         held.seq,
-        this.#context(
-          held.body.sealed,
-          (text) => {
-            this.#say(text);
-          },
-          { service, held },
-        ),
+        this.#workingContext(service, held),
+        this.#permits,
       );
     } catch (error) {
       // What it has done could not be written down: it stops before it changes more, says so, and tries again.
       ledger = { ...state.ledger(service), outcome: "failed", done: [failure(`document/${service}`, error)] };
     }
-    const outcome = ledger.outcome ?? "failed";
+    if (ledger.outcome === null) {
+      // It waits for a permit, and is taken up again when that comes; the others go on.
+      held.retry = { atMs: Date.now() + slowPassMs, tries: 0 };
+      this.#say(null);
+      return;
+    }
+    const { outcome } = ledger;
     const tries = (held.retry?.tries ?? 0) + 1;
     held.outcome = outcome;
     held.retry =
@@ -363,33 +431,35 @@ export class Agent {
       if (held.outcome !== "unchanged" && held.outcome !== "changed") continue;
       for (const resource of held.body.resources) {
         // A document that arrives meanwhile is more urgent, and may be about this very resource.
-        if (this.#due() !== null || this.#isStopped()) return;
+        if (this.#due() !== null || this.#orders.length > 0 || this.#isStopped()) {
+          this.#noticed ??= why;
+          return;
+        }
         const id = resourceId(resource);
         const name = `${service} ${id}`;
-        const context = this.#context(
-          held.body.sealed,
-          (text) => {
-            this.#say(text);
-          },
-          { service, held },
-        );
+        const context = this.#workingContext(service, held);
         try {
           const changes = await difference(behaviours, resource, context);
           if (changes.length === 0) {
             held.drifted.delete(id);
             this.#leftAlone.delete(name);
+            this.#permits.done(service, id);
             continue;
           }
-          const cause = {
-            kind: "drift",
-            text: `${why} at ${new Date().toTimeString().slice(0, 8)}`,
-          } as const;
-          const isNew = !held.drifted.has(id);
-          held.drifted.add(id);
-          if (isNew) {
-            this.#emit({ type: "resource.drifted", service, id, changes, cause });
+          let noticed = held.drifted.get(id);
+          if (noticed === undefined) {
+            noticed = `${why} at ${new Date().toTimeString().slice(0, 8)}`;
+            held.drifted.set(id, noticed);
+            this.#emit({
+              type: "resource.drifted",
+              service,
+              id,
+              changes,
+              cause: { kind: "drift", text: noticed },
+            });
             this.#sendStatus();
           }
+          if (this.#holds.covers(service)) continue;
           const recent = (this.#repairs.get(name) ?? []).filter((at) => at > Date.now() - 3_600_000);
           if (recent.length >= repairsPerHour) {
             if (!this.#leftAlone.has(name)) {
@@ -403,10 +473,12 @@ export class Agent {
             this.#leftAlone.add(name);
             continue;
           }
-          this.#repairs.set(name, [...recent, Date.now()]);
           const begun = performance.now();
-          this.#say(`repairing ${id}`);
-          const made = await converge(behaviours, resource, context, () => undefined);
+          const { changes: made, waitsFor } = await this.#makeTrue(service, held, resource, () => {
+            this.#repairs.set(name, [...recent, Date.now()]);
+            this.#say(`repairing ${id}`);
+          });
+          if (waitsFor !== null) continue;
           held.drifted.delete(id);
           this.#emit({
             type: "resource.repaired",
@@ -414,11 +486,11 @@ export class Agent {
             id,
             changes: [...(made.length === 0 ? changes : made)],
             seconds: (performance.now() - begun) / 1000,
-            cause: { kind: "drift", text: `drift repair: ${cause.text}, put back` },
+            cause: { kind: "drift", text: `drift repair: ${noticed}, put back` },
           });
         } catch (error) {
           const { message } = errorData(error);
-          held.drifted.add(id);
+          held.drifted.set(id, held.drifted.get(id) ?? why);
           this.#emit({ type: "repair.failed", service, id, why: message.slice(0, 2000) });
           log({ service, id, why: message }, "repair failed");
         }
@@ -427,6 +499,63 @@ export class Agent {
       }
     }
     this.#armWatches();
+  }
+
+  /** Makes one resource true now, because a person asked, whatever was tried before. */
+  async #repair({ service, id, by }: Order): Promise<RepairAnswer> {
+    const no = (outcome: "skipped" | "failed", why: string): RepairAnswer => ({ outcome, why, changes: [] });
+    const held = this.#held.get(service);
+    const resource = held?.body.resources.find((each) => resourceId(each) === id);
+    if (held === undefined || resource === undefined)
+      return no("skipped", `the document of ${service} has not arrived yet`);
+    if (this.#holds.covers(service)) return no("skipped", "it is held");
+    if (held.outcome === null) return no("skipped", `the document of ${service} is not applied yet`);
+    this.#repairs.delete(`${service} ${id}`);
+    this.#leftAlone.delete(`${service} ${id}`);
+    const begun = performance.now();
+    try {
+      const { changes, waitsFor } = await this.#makeTrue(service, held, resource, () => {
+        this.#say(`repairing ${id}`);
+      });
+      if (waitsFor !== null)
+        return no("skipped", `it waits for the permit of ${waitsFor}, and is repaired when that comes`);
+      held.drifted.delete(id);
+      if (changes.length === 0) return { outcome: "unchanged", why: null, changes: [] };
+      const seconds = (performance.now() - begun) / 1000;
+      const cause = { kind: "person", text: `repair asked for by ${by}` } as const;
+      this.#emit({ type: "resource.repaired", service, id, changes: [...changes], seconds, cause });
+      return { outcome: "changed", why: null, changes: [...changes] };
+    } catch (error) {
+      const why = failure(id, error).why ?? "it failed";
+      held.drifted.set(id, held.drifted.get(id) ?? "found to differ");
+      this.#emit({ type: "repair.failed", service, id, why });
+      return no("failed", why);
+    } finally {
+      this.#armWatches();
+      this.#say(null);
+      this.#sendStatus();
+    }
+  }
+
+  /** Converges one resource, with the leave of its cluster when that is needed. */
+  async #makeTrue(service: string, held: Held, resource: Resource, before: () => void): Promise<Converged> {
+    const id = resourceId(resource);
+    const converged = await converge(
+      this.#options.behaviours,
+      resource,
+      this.#workingContext(service, held),
+      (cluster) => this.#permits.leave(cluster, service, id),
+      before,
+    );
+    if (converged.waitsFor === null) this.#permits.done(service, id);
+    return converged;
+  }
+
+  #workingContext(service: string, held: Held): Context {
+    const doing = (text: string): void => {
+      this.#say(text);
+    };
+    return this.#context(held.body.sealed, doing, { service, held });
   }
 
   #context(
@@ -536,7 +665,7 @@ export class Agent {
           seq,
           digest: body.digest,
           outcome,
-          drifted: [...drifted],
+          drifted: [...drifted.keys()],
         })),
       };
       this.#options.bus.sendStatus(

@@ -4,10 +4,12 @@ import { addAgent } from "./commands/agent.ts";
 import { addApply } from "./commands/apply.ts";
 import { addDrift } from "./commands/drift.ts";
 import { addEvents } from "./commands/events.ts";
+import { addHold } from "./commands/hold.ts";
 import { addHost } from "./commands/host.ts";
 import { addInit } from "./commands/init.ts";
 import { addPlan } from "./commands/plan.ts";
 import { addPreflight } from "./commands/preflight.ts";
+import { addRepair } from "./commands/repair.ts";
 import { addRuns } from "./commands/runs.ts";
 import { addSecret } from "./commands/secret.ts";
 import { addServer } from "./commands/server.ts";
@@ -31,7 +33,9 @@ export function makeProgram(): Command {
     addDrift,
     addEvents,
     addWhy,
+    addRepair,
     addRuns,
+    addHold,
     addHost,
     addSecret,
     addServer,

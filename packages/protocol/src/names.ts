@@ -13,6 +13,9 @@ export const hostName = z.string().check(z.regex(hostNamePattern));
 /** A service's name: one subject token and one file name. */
 export const serviceName = z.string().check(z.regex(/^[a-z][a-z0-9-]{0,40}$/));
 
+/** A cluster's name, such as `docker` or `galera`. */
+export const clusterName = z.string().check(z.regex(/^[a-z][a-z0-9-]{0,40}$/));
+
 /** The name of a resource within its type, such as `br-ex` in `ovs-bridge/br-ex`. */
 export const resourceName = z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._@:+-]{0,127}$/));
 

@@ -22,7 +22,9 @@ import { loadCloud, parseCloud } from "./config/load.ts";
 import type { CloudHost, LoadedCloud } from "./config/model.ts";
 import { Questions } from "./fleet/ask.ts";
 import { Fleet } from "./fleet/fleet.ts";
+import { Holds } from "./fleet/holds.ts";
 import { Intake } from "./fleet/intake.ts";
+import { Permits } from "./fleet/permits.ts";
 import { listens } from "./listens.ts";
 import { natsServerBinary } from "./nats/binary.ts";
 import { startNats } from "./nats/process.ts";
@@ -32,6 +34,7 @@ import { Publisher } from "./run/publisher.ts";
 import { Runs } from "./run/runs.ts";
 import { registryHost } from "./services/host.ts";
 import { registryKeySecret } from "./services/registry.ts";
+import { needsOf } from "./services/index.ts";
 import { Store } from "./store/store.ts";
 import { isCertificateOf, makeAuthority, makeServerCertificate } from "./trust/pki.ts";
 import { signRequest, type Signer } from "./trust/sign.ts";
@@ -129,6 +132,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     },
     (host, bytes) => bus.request(host, bytes),
   );
+  const permits = new Permits({ store, fleet, questions, log });
+  const holds = new Holds({ store, fleet, questions, needs: needsOf, log });
   const planner = new Planner(store, vault, fleet, questions, publisher, () => ({
     authority: vault.reveal(own.cloudAuthorityCertificate),
     registry: vault.reveal(own.registryCertificate),
@@ -174,6 +179,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     planner,
     publisher,
     enroller,
+    permits,
+    holds,
     parse: (text) => parseCloud(text, cloudFile),
     log,
   });
@@ -215,6 +222,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     log,
     onAnswer: (host, answer) => {
       questions.answered(host, answer);
+    },
+    onPermit: (host, event) => {
+      permits.heard(host, event);
     },
     onEvents: () => {
       runs.touch();
@@ -269,6 +279,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     store,
     vault,
     fleet,
+    permits,
+    holds,
     planner,
     runs,
     questions,
@@ -288,6 +300,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 
   const ticker = setInterval(() => {
     fleet.tick();
+    permits.tick();
+    holds.tick();
     for (const { host } of store.agents())
       if (fleet.presence(host)?.state === "ok") runs.hostReturned(host, lastGood);
   }, 1000);

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { behaviours } from "../resources/index.ts";
 import { FakeHost } from "../testing/fake-host.ts";
 import { applyDocument, planDocument } from "./apply-document.ts";
+import type { Behaviours } from "./converge.ts";
 import type { Context } from "./resource.ts";
 import { AgentState, setAside, type Ledger } from "./state.ts";
 
@@ -19,6 +20,8 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
+/** No cluster is anybody's business here. */
+const noPermits = { leave: () => true, done: () => undefined };
 const context = (on: FakeHost): Context => ({
   host: on,
   reveal: () => "secret",
@@ -63,7 +66,7 @@ async function life(
   seq: number,
 ): Promise<Ledger> {
   const state = new AgentState(folder);
-  const ledger = await applyDocument(behaviours, state, wanted, seq, context(on));
+  const ledger = await applyDocument(behaviours, state, wanted, seq, context(on), noPermits);
   state.keepLedger(wanted.service, ledger);
   return ledger;
 }
@@ -82,7 +85,14 @@ describe("applyDocument", () => {
       folder = mkdtempSync(join(tmpdir(), "engine-"));
       const killed = new FakeHost();
       killed.crashAfter(n);
-      await applyDocument(behaviours, new MortalState(folder, killed), document, 1, context(killed));
+      await applyDocument(
+        behaviours,
+        new MortalState(folder, killed),
+        document,
+        1,
+        context(killed),
+        noPermits,
+      );
       killed.recover();
       const ledger = await life(killed, document, 1);
       expect(outcomes(ledger), `killed at change ${String(n)}`).toEqual(reference);
@@ -135,6 +145,60 @@ describe("applyDocument", () => {
     for (const [name, each] of mirror) host.mirror.set(name, each);
     const ledger = await life(host, document, 1);
     expect(ledger.outcome).toBe("changed");
+  });
+
+  it("waits where a member would be taken down, keeps the order, and goes on there", async () => {
+    const state = new AgentState(folder);
+    const clustered: Behaviours = { ...behaviours, chrony: { ...behaviours.chrony, disrupts: () => "time" } };
+    const asked: string[] = [];
+    const permits = {
+      given: false,
+      leave: (...wish: string[]) => {
+        asked.push(wish.join(" "));
+        return permits.given;
+      },
+      done: (service: string, id: string) => asked.push(`done ${service} ${id}`),
+    };
+    const order = [resources[0], resources[2], resources[1]] as Resource[];
+    const apply = async (seq: number, wanted: Resource[]): Promise<Ledger> => {
+      const ledger = await applyDocument(
+        clustered,
+        state,
+        { service: "all", resources: wanted },
+        seq,
+        context(host),
+        permits,
+      );
+      state.keepLedger("all", ledger);
+      return ledger;
+    };
+    // What was never there is made without asking.
+    expect((await apply(1, order)).outcome).toBe("changed");
+    expect(asked.filter((line) => !line.startsWith("done"))).toEqual([]);
+
+    host.contents.delete("/etc/hosts");
+    host.contents.delete("/etc/chrony/chrony.conf");
+    const before = host.mutations.length;
+    const waiting = await apply(2, order);
+    expect(waiting.outcome).toBeNull();
+    expect(outcomes(waiting)).toEqual(["hostname/hostname unchanged"]);
+    expect(host.mutations).toHaveLength(before);
+    expect(asked.at(-1)).toBe("time all chrony/chrony");
+
+    permits.given = true;
+    expect(outcomes(await apply(2, order))).toEqual([
+      "hostname/hostname unchanged",
+      "chrony/chrony changed",
+      "hosts-file/hosts changed",
+    ]);
+
+    // Its removal takes it down too.
+    permits.given = false;
+    expect((await apply(3, order.slice(0, 1))).outcome).toBeNull();
+    expect(host.packages.installed("chrony")).not.toBeNull();
+    permits.given = true;
+    expect((await apply(3, order.slice(0, 1))).outcome).toBe("changed");
+    expect(host.packages.installed("chrony")).toBeNull();
   });
 
   it("plans without touching the host or its own state", async () => {

@@ -1,12 +1,17 @@
 import { errorData, resourceId, type DocumentBody, type ResourceOutcome } from "@stackctl/protocol";
 import { bind, converge, difference, type Behaviours } from "./converge.ts";
+import type { Permits } from "./permits.ts";
 import type { Context } from "./resource.ts";
 import { emptyLedger, type AgentState, type Ledger } from "./state.ts";
 
+/** What has to be asked before a member of a cluster is taken down. */
+export type Leave = Pick<Permits, "leave" | "done">;
+
 /**
- * Makes a document true, from wherever a kill left it.
+ * Makes a document true, from wherever a kill left it. What was never made on this host is made without asking: it is no
+ * member yet.
  * @returns the ledger at its end; its outcome is kept by the caller once the result is queued, so that a kill between
- *   the two reports twice rather than never
+ *   the two reports twice rather than never. Outcome null: it waits for a permit, and goes on there when called again
  */
 export async function applyDocument(
   behaviours: Behaviours,
@@ -14,6 +19,7 @@ export async function applyDocument(
   document: Pick<DocumentBody, "service" | "resources">,
   seq: number,
   context: Context,
+  permits: Leave,
 ): Promise<Ledger> {
   const { service, resources } = document;
   let ledger = state.ledger(service);
@@ -40,15 +46,19 @@ export async function applyDocument(
       continue;
     }
     const intended = ledger.intent?.id === id ? ledger.intent : null;
+    const isFirst = intended?.isFirst ?? !ledger.applied.some((each) => resourceId(each) === id);
+    const leave = (cluster: string): boolean => isFirst || permits.leave(cluster, service, id);
     try {
-      const changes = await converge(behaviours, resource, context, (differing) => {
+      const { changes, waitsFor } = await converge(behaviours, resource, context, leave, (differing) => {
         const restarts = bind(behaviours, resource).restarts(differing);
         // What was begun before a kill is named by what differed then.
         keep({
-          intent: intended ?? { id, changes: differing, restarts },
+          intent: intended ?? { id, changes: differing, restarts, isFirst },
           applied: withResource(ledger.applied, resource),
         });
       });
+      if (waitsFor !== null) return ledger;
+      permits.done(service, id);
       const begun = ledger.intent?.id === id ? ledger.intent : null;
       const changed = begun !== null || changes.length > 0;
       const outputs = await bind(behaviours, resource).outputs(context);
@@ -74,8 +84,11 @@ export async function applyDocument(
     for (const resource of ledger.applied.toReversed()) {
       const id = resourceId(resource);
       if (wanted.has(id)) continue;
+      const cluster = bind(behaviours, resource).disrupts("removal");
+      if (cluster !== null && !permits.leave(cluster, service, id)) return ledger;
       try {
         await bind(behaviours, resource).remove(context);
+        permits.done(service, id);
         settle(
           { id, outcome: "changed", why: "removed", changes: [], restarts: [] },
           { applied: ledger.applied.filter((each) => resourceId(each) !== id) },

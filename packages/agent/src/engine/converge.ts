@@ -17,6 +17,7 @@ interface Bound {
   readonly apply: (context: Context, changes: readonly Change[]) => Promise<void>;
   readonly remove: (context: Context) => Promise<void>;
   readonly restarts: (changes: readonly Change[]) => readonly string[];
+  readonly disrupts: (changes: readonly Change[] | "removal") => string | null;
   readonly watch: () => ReturnType<Behaviour<ResourceType>["watch"]>;
   /** Undefined: its type gives nothing. */
   readonly outputs: (context: Context) => Promise<Record<string, string> | undefined>;
@@ -34,6 +35,7 @@ export function bind(behaviours: Behaviours, resource: Resource): Bound {
     apply: (context, changes) => behaviour.apply(context, spec, changes, name),
     remove: (context) => behaviour.remove(context, spec, name),
     restarts: (changes) => behaviour.restarts(spec, changes, name),
+    disrupts: (changes) => behaviour.disrupts(spec, changes),
     watch: () => behaviour.watch(spec, name),
     outputs: async (context) => {
       const given = await behaviour.outputs?.(context, spec);
@@ -52,22 +54,34 @@ export async function difference(
   return diffFields(bound.desired(context), await bound.read(context)).map(shorten);
 }
 
+/** What {@link converge} came to. */
+export interface Converged {
+  /** What was changed, or would be when it waits; empty: nothing differed. */
+  readonly changes: readonly Change[];
+  /** The cluster whose permit was not there, so that nothing was done; null: it is true now. */
+  readonly waitsFor: string | null;
+}
+
 /**
  * Makes one resource true and proves it by reading again.
+ * @param leave asked before what takes a member of a cluster down; false: nothing is done now
  * @param before called with what differs, before anything is changed
- * @returns what was changed; empty: nothing differed
  * @throws StackctlError `not_converged` when it still differs afterwards
  */
 export async function converge(
   behaviours: Behaviours,
   resource: Resource,
   context: Context,
+  leave: (cluster: string) => boolean,
   before: (changes: readonly Change[]) => void,
-): Promise<readonly Change[]> {
+): Promise<Converged> {
+  const bound = bind(behaviours, resource);
   const changes = await difference(behaviours, resource, context);
-  if (changes.length === 0) return changes;
+  if (changes.length === 0) return { changes, waitsFor: null };
+  const cluster = bound.disrupts(changes);
+  if (cluster !== null && !leave(cluster)) return { changes, waitsFor: cluster };
   before(changes);
-  await bind(behaviours, resource).apply(context, changes);
+  await bound.apply(context, changes);
   const remaining = await difference(behaviours, resource, context);
   if (remaining.length > 0) {
     throw new StackctlError(
@@ -78,7 +92,7 @@ export async function converge(
       },
     );
   }
-  return changes;
+  return { changes, waitsFor: null };
 }
 
 /** Events and plans carry at most this much of a value; the comparison was made on all of it. */

@@ -36,6 +36,11 @@ export interface Behaviour<T extends ResourceType> {
   remove(context: Context, lastSpec: SpecOf<T>, name: string): Promise<void>;
   /** What these changes stop or restart, such as `restart chrony.service`. Pure. */
   restarts(spec: SpecOf<T>, changes: readonly Change[], name: string): readonly string[];
+  /**
+   * The cluster that these changes, or its removal, take a member of down, such as `docker`; null: none, it is safe.
+   * Only what runs can be taken down: to start what is stopped is safe. Pure.
+   */
+  disrupts(spec: SpecOf<T>, changes: readonly Change[] | "removal"): string | null;
   watch(spec: SpecOf<T>, name: string): Watched;
   /** What it gave that others depend on, once it is true; never a secret. Changes nothing. */
   outputs?(context: Context, spec: SpecOf<T>): Promise<Readonly<Record<string, string>>>;

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { appendFileSync, closeSync, fsyncSync, openSync } from "node:fs";
 import { join } from "node:path";
-import type { AgentEvent, Change, Outcome, Resource, ResourceOutcome } from "@stackctl/protocol";
+import type { AgentEvent, AgentHold, Change, Outcome, Resource, ResourceOutcome } from "@stackctl/protocol";
 import { isFull, readOrNull, writeAtomically } from "../host/files.ts";
 
 /** A document as it was accepted, and how far it is. */
@@ -29,6 +29,8 @@ export interface Ledger {
     readonly id: string;
     readonly changes: readonly Change[];
     readonly restarts: readonly string[];
+    /** It is made for the first time on this host. */
+    readonly isFirst: boolean;
   } | null;
 }
 
@@ -37,6 +39,25 @@ export interface KeptFloors {
   readonly epoch: number;
   readonly leader: string | null;
   readonly latestIssuedMs: number;
+}
+
+/** A permit from the wish for it to its return. */
+export interface KeptPermit {
+  readonly wish: string;
+  readonly cluster: string;
+  readonly service: string;
+  /** Of the resource. */
+  readonly id: string;
+  /** `begun`: what it is for was begun and has to be ended. `returned`: the server is yet to be told. */
+  readonly state: "wanted" | "held" | "begun" | "returned";
+  /** Until when it may be begun, Unix milliseconds; 0 while it is wanted. */
+  readonly untilMs: number;
+}
+
+/** What is to be left alone. */
+export interface KeptHolds {
+  readonly revision: number;
+  readonly holds: readonly AgentHold[];
 }
 
 /** An event that the server's stream does not have yet. */
@@ -84,6 +105,24 @@ export class AgentState {
       JSON.stringify(document),
       0o600,
     );
+  }
+
+  /** The permits that were wanted and not yet given back. */
+  permits(): KeptPermit[] {
+    return JSON.parse(readOrNull(join(this.#folder, "permits.json")) ?? "[]") as KeptPermit[];
+  }
+
+  keepPermits(permits: readonly KeptPermit[]): void {
+    writeAtomically(join(this.#folder, "permits.json"), JSON.stringify(permits), 0o600);
+  }
+
+  holds(): KeptHolds {
+    const text = readOrNull(join(this.#folder, "holds.json"));
+    return text === null ? { revision: 0, holds: [] } : (JSON.parse(text) as KeptHolds);
+  }
+
+  keepHolds(holds: KeptHolds): void {
+    writeAtomically(join(this.#folder, "holds.json"), JSON.stringify(holds), 0o600);
   }
 
   floors(): KeptFloors | null {
@@ -168,7 +207,15 @@ export function setAside(folder: string, incarnation: number): void {
   const former = `${folder}/former-${String(incarnation)}`;
   rmSync(former, { recursive: true, force: true });
   mkdirSync(former, { recursive: true, mode: 0o700 });
-  for (const name of ["documents", "floors.json", "outbox.jsonl", "result.number", "status.number"]) {
+  for (const name of [
+    "documents",
+    "floors.json",
+    "holds.json",
+    "outbox.jsonl",
+    "permits.json",
+    "result.number",
+    "status.number",
+  ]) {
     if (existsSync(join(folder, name))) renameSync(join(folder, name), join(former, name));
   }
   const ledgers = join(folder, "ledgers");

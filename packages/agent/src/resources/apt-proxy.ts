@@ -33,6 +33,7 @@ export const aptProxy: Behaviour<"apt-proxy"> = {
     return Promise.resolve();
   },
   restarts: () => [],
+  disrupts: () => null,
   watch: () => ({ files: [file, login] }),
 };
 

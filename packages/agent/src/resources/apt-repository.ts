@@ -35,6 +35,7 @@ export const aptRepository: Behaviour<"apt-repository"> = {
     return Promise.resolve();
   },
   restarts: () => [],
+  disrupts: () => null,
   watch: () => ({ files: [file, ...own] }),
 };
 

@@ -58,6 +58,7 @@ export const chrony: Behaviour<"chrony"> = {
   },
   restarts: (_spec, changes) =>
     changes.some(({ field }) => restarting.includes(field)) ? [`restart ${unit}`] : [],
+  disrupts: () => null,
   watch: () => ({ files: [config], units: [unit], packages: true }),
 };
 

@@ -71,6 +71,12 @@ export const container: Behaviour<"container"> = {
     changes.some(({ field }) => [...remaking, "running", "active"].includes(field))
       ? [`restart container ${name}`]
       : [],
+  // One that does not run is no longer taken down.
+  disrupts: ({ cluster }, changes) => {
+    if (changes === "removal") return cluster;
+    const fields = changes.map(({ field }) => field);
+    return remaking.some((field) => fields.includes(field)) && !fields.includes("running") ? cluster : null;
+  },
   watch: ({ configuration }, name) => ({
     files: [unitFile(name), ...configuration],
     units: [containerUnit(name)],

@@ -21,5 +21,6 @@ export const directory: Behaviour<"directory"> = {
     return Promise.resolve();
   },
   restarts: () => [],
+  disrupts: () => null,
   watch: ({ path }) => ({ files: [path] }),
 };

@@ -86,6 +86,12 @@ export const dockerEngine: Behaviour<"docker-engine"> = {
   },
   restarts: (_spec, changes) =>
     changes.some(({ field }) => restarting.includes(field)) ? [`restart ${unit}`] : [],
+  // One that is stopped, or not there, is no longer taken down.
+  disrupts: ({ cluster }, changes) => {
+    if (changes === "removal") return cluster;
+    const fields = changes.map(({ field }) => field);
+    return fields.includes("loaded") && !fields.includes("active") ? cluster : null;
+  },
   watch: ({ trust }) => ({
     files: [config, ...trust.map(({ registry }) => caFile(registry))],
     units: [unit],

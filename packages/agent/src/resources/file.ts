@@ -33,6 +33,7 @@ export const file: Behaviour<"file"> = {
     return Promise.resolve();
   },
   restarts: () => [],
+  disrupts: () => null,
   watch: ({ path }) => ({ files: [path] }),
 };
 

@@ -14,6 +14,7 @@ export const hostname: Behaviour<"hostname"> = {
   // A host always has a name; the one that it has is as good as any.
   remove: () => Promise.resolve(),
   restarts: () => [],
+  disrupts: () => null,
   watch: () => ({ files: [file] }),
 };
 

@@ -18,6 +18,7 @@ export const hostsFile: Behaviour<"hosts-file"> = {
     return Promise.resolve();
   },
   restarts: () => [],
+  disrupts: () => null,
   watch: () => ({ files: [file] }),
 };
 

@@ -59,6 +59,7 @@ export const imageSet: Behaviour<"image-set"> = {
     return outputs;
   },
   restarts: () => [],
+  disrupts: () => null,
   watch: () => ({}),
 };
 

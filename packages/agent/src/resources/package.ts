@@ -30,6 +30,7 @@ export const packages: Behaviour<"package"> = {
     );
   },
   restarts: () => [],
+  disrupts: () => null,
   watch: () => ({ packages: true }),
 };
 

@@ -12,5 +12,6 @@ export const reboot: Behaviour<"reboot"> = {
   },
   remove: () => Promise.resolve(),
   restarts: () => ["reboot"],
+  disrupts: () => null,
   watch: () => ({}),
 };

@@ -24,6 +24,7 @@ export const registryMirror: Behaviour<"registry-mirror"> = {
   // What is in the registry is its data, and goes with it.
   remove: () => Promise.resolve(),
   restarts: () => [],
+  disrupts: () => null,
   watch: () => ({}),
 };
 

@@ -794,8 +794,15 @@ function parsed(given: Case, spec: unknown): Resource {
   return resourceSchema.parse({ type: given.type, name: given.name, spec });
 }
 
-function run(resource: Resource, context: Context): Promise<readonly Change[]> {
-  return converge(behaviours, resource, context, () => undefined);
+async function run(resource: Resource, context: Context): Promise<readonly Change[]> {
+  const { changes } = await converge(
+    behaviours,
+    resource,
+    context,
+    () => true,
+    () => undefined,
+  );
+  return changes;
 }
 
 async function fails(work: () => Promise<unknown>): Promise<boolean> {

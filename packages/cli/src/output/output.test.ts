@@ -11,6 +11,7 @@ import { describe, expect, it } from "vitest";
 import { renderDrift } from "./drift.ts";
 import { renderError } from "./errors.ts";
 import { renderEvent, renderWhy } from "./event.ts";
+import { renderHold, renderRelease } from "./hold.ts";
 import { renderPlan } from "./plan.ts";
 import { renderPreflight } from "./preflight.ts";
 import { renderEnd, renderEntry, renderRun } from "./run.ts";
@@ -99,6 +100,34 @@ describe("status", () => {
 
       run 3 unchanged at 14:19:00"
     `);
+  });
+});
+
+describe("holds", () => {
+  const hold = {
+    target: "chrony@compute1",
+    host: "compute1",
+    service: "chrony",
+    why: "checking a disk",
+    by: "root",
+    until: "2026-01-02T16:00:00.000Z",
+  };
+
+  it("stand in status, green as it is", () => {
+    expect(renderStatus(status({ holds: [hold] }), now).split("\n")).toContain(
+      'held: chrony@compute1, "checking a disk", until 16:00:00 (root)',
+    );
+  });
+
+  it("say what they mean, how to end them, and who does not know yet", () => {
+    expect(renderHold(hold, ["compute1"], now)).toMatchInlineSnapshot(`
+      "held: chrony@compute1, "checking a disk", until 16:00:00 (root)
+      Not told yet: compute1; the server goes on trying until the agent is there.
+      Neither runs nor repairs touch it until then; drift is still reported. End it with: stackctl release chrony@compute1"
+    `);
+    expect(renderRelease(hold, [])).toMatchInlineSnapshot(
+      `"chrony@compute1 is held no more: drift is put back, and what a run left out is done now."`,
+    );
   });
 });
 
@@ -484,10 +513,10 @@ describe("history", () => {
       resource: "chrony/chrony",
       since: "2026-01-02T14:19:58.000Z",
       text: "active yes -> no",
-      repair: "stackctl why chrony/chrony@compute1",
+      repair: "stackctl repair compute1 chrony/chrony",
     };
     expect(renderDrift([one], now)).toMatchInlineSnapshot(
-      `"compute1  chrony/chrony  since 14:19:58  active yes -> no; stackctl why chrony/chrony@compute1"`,
+      `"compute1  chrony/chrony  since 14:19:58  active yes -> no; stackctl repair compute1 chrony/chrony"`,
     );
     expect(renderDrift([], now)).toBe("No drift.");
   });

@@ -59,6 +59,14 @@ export function renderEnd(run: RunView, result: ApplyResult): string {
     if (bad !== undefined)
       lines.push(`${paint("red", `${name}  ${bad.name} failed`)}: ${bad.why ?? "it does not say why"}`);
   }
+  for (const { name, services } of result.hosts) {
+    const held = services.filter(({ why }) => why?.startsWith("held") === true);
+    const [first] = held;
+    if (first !== undefined) {
+      const which = services.length === held.length ? "" : ` ${held.map((each) => each.name).join(", ")}`;
+      lines.push(`${name}${which} skipped: ${first.why ?? ""}; completed by itself then.`);
+    }
+  }
   for (const name of absent) lines.push(`${name} is completed by itself when it returns.`);
   lines.push(
     failed > 0

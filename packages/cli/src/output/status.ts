@@ -1,4 +1,5 @@
 import type { StatusResult } from "@stackctl/protocol";
+import { holdLine } from "./hold.ts";
 import { clip, clock, duration, moment, oneLine, pad, paint, table, width } from "./text.ts";
 
 /** The cloud at a glance: the verdict, the exceptions with what to type, then every host. Pure. */
@@ -56,6 +57,7 @@ export function renderStatus(status: StatusResult, nowMs: number): string {
     `${pad(head, width - 10)}  ${clock(nowMs)}`,
     "",
     ...table([["host", "role", "agent", "docs", "drift", "since boot", ""], ...rows]),
+    ...(status.holds.length > 0 ? ["", ...status.holds.map((hold) => holdLine(hold, nowMs))] : []),
     ...(last.length > 0 ? ["", ...last] : []),
     ...(remedies.length > 0 ? ["", ...remedies] : []),
   ].join("\n");

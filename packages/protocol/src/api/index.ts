@@ -118,6 +118,18 @@ export const planResult = z.strictObject({
 });
 export type PlanResult = z.infer<typeof planResult>;
 
+/** A person's wish that something be left alone for a while. */
+export const holdView = z.strictObject({
+  /** As it is named to `release`: a host, a service, or `service@host`. */
+  target: z.string(),
+  host: z.nullable(hostName),
+  service: z.nullable(serviceName),
+  why: z.string(),
+  by: z.string(),
+  until: instant,
+});
+export type HoldView = z.infer<typeof holdView>;
+
 /** `status --json` prints exactly this. */
 export const statusResult = z.strictObject({
   outcome: z.enum(["green", "degraded", "down"]),
@@ -142,7 +154,7 @@ export const statusResult = z.strictObject({
   ),
   clusters: z.record(z.string(), z.unknown()),
   keys: z.record(z.string(), z.unknown()),
-  holds: z.array(z.unknown()),
+  holds: z.array(holdView),
   /** The run that is under way, else the last one. */
   run: z.nullable(
     z.strictObject({
@@ -251,6 +263,42 @@ export const apiMethods = {
   why: {
     request: z.strictObject({ host: hostName, resource: z.string().check(z.maxLength(200)) }),
     answer: z.strictObject({ events: z.array(eventView) }),
+  },
+  /** Leaves a host, a service, or a service of a host alone for a while; asked again, it prolongs. */
+  hold: {
+    request: z.strictObject({
+      target: z.string().check(z.maxLength(100)),
+      seconds: z.int().check(z.minimum(60), z.maximum(30 * 86_400)),
+      why: z.string().check(z.minLength(1), z.maxLength(200)),
+      by: z.string().check(z.maxLength(64)),
+    }),
+    answer: z.strictObject({
+      hold: holdView,
+      /** Hosts whose agents could not be told yet; they are when they return. */
+      untold: z.array(hostName),
+    }),
+  },
+  /** Ends a hold before its time. */
+  release: {
+    request: z.strictObject({
+      target: z.string().check(z.maxLength(100)),
+      by: z.string().check(z.maxLength(64)),
+    }),
+    answer: z.strictObject({ hold: holdView, untold: z.array(hostName) }),
+  },
+  /** Makes one resource of a host true now; `repair --json` prints the answer. */
+  repair: {
+    request: z.strictObject({
+      host: hostName,
+      resource: z.string().check(z.maxLength(200)),
+      by: z.string().check(z.maxLength(64)),
+    }),
+    answer: z.strictObject({
+      outcome: z.enum(["unchanged", "changed", "skipped", "failed"]),
+      why: z.nullable(z.string()),
+      /** What was changed, a few words each. */
+      changes: z.array(z.string()),
+    }),
   },
   "host-forget-key": {
     request: z.strictObject({ host: hostName }),

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { cause } from "../cause.ts";
-import { hostName, serviceName } from "../names.ts";
+import { clusterName, hostName, serviceName } from "../names.ts";
 import { change, outcome, resourceOutcome } from "../outcome.ts";
 
 const text = z.string().check(z.maxLength(2000));
@@ -55,6 +55,19 @@ export const agentEvent = z.discriminatedUnion("type", [
   }),
   /** A drift could not be put back, or is left alone because it came back too often. */
   z.strictObject({ type: z.literal("repair.failed"), service: serviceName, id, why: text }),
+  /**
+   * Making this resource true takes a member of the cluster down: the agent waits for the server's leave. Said again
+   * of the same wish, it means the same. A wish ends with `permit.returned` and is never used twice.
+   */
+  z.strictObject({
+    type: z.literal("permit.wanted"),
+    cluster: clusterName,
+    service: serviceName,
+    id,
+    wish: z.uuid(),
+  }),
+  /** The permit is not needed any more: the member is up again and was seen to be, or it was never taken down. */
+  z.strictObject({ type: z.literal("permit.returned"), cluster: clusterName, wish: z.uuid() }),
   /** The host goes down now and comes back by itself. */
   z.strictObject({ type: z.literal("host.rebooting"), service: serviceName, cause }),
   /** A piece of the answer to a request; the pieces' bodies joined are one JSON value. */

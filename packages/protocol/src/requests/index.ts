@@ -4,8 +4,8 @@ import { aptProxySpec } from "../resources/apt-proxy.ts";
 import { mirrorUrl } from "../resources/apt-repository.ts";
 import { sealedSecret } from "../seal.ts";
 import { facts } from "../facts.ts";
-import { serviceName } from "../names.ts";
-import { resourceOutcome } from "../outcome.ts";
+import { clusterName, serviceName } from "../names.ts";
+import { change, resourceOutcome } from "../outcome.ts";
 
 /** How long a request may be acted on after it was issued. */
 export const requestLifeSeconds = 30;
@@ -18,12 +18,49 @@ export const packagesWay = z.strictObject({
 });
 export type PackagesWay = z.infer<typeof packagesWay>;
 
+/** One thing that is left alone: a service of the host, or (null) the whole host. */
+export const agentHold = z.strictObject({
+  service: z.nullable(serviceName),
+  /** Unix milliseconds. */
+  untilMs: z.number(),
+});
+export type AgentHold = z.infer<typeof agentHold>;
+
 /** What the server may ask an agent now. The closed list: no other way into a host exists. */
 export const agentRequest = z.discriminatedUnion("kind", [
   /** Who are you; answered by {@link pingAnswer}. */
   z.strictObject({ kind: z.literal("ping") }),
   /** What would these documents change; changes nothing; answered by {@link planAnswer}. */
   z.strictObject({ kind: z.literal("plan"), documents: z.array(documentBody).check(z.maxLength(100)) }),
+  /** The leave that a `permit.wanted` asked for; answered by {@link permitAnswer}, once it is on the agent's disk. */
+  z.strictObject({
+    kind: z.literal("permit"),
+    cluster: clusterName,
+    /** Of the wish: a permit that comes late is for a wish that is over, and is worth nothing. */
+    wish: z.uuid(),
+    /** Unix milliseconds: what is not begun by then is not begun, but asked for anew. What was begun is ended. */
+    untilMs: z.number(),
+  }),
+  /**
+   * All that is to be left alone on this host from now on, in place of what was said before; answered by
+   * {@link holdsAnswer}, once it is on the agent's disk. It ends by the agent's own clock, also without the server.
+   */
+  z.strictObject({
+    kind: z.literal("holds"),
+    /** Only ever grows; an older list that comes late changes nothing. */
+    revision: z.int().check(z.nonnegative()),
+    holds: z.array(agentHold).check(z.maxLength(200)),
+  }),
+  /**
+   * A person wants this resource made true now, however often it was put back before; answered by
+   * {@link repairAnswer} once it is, or is known not to be.
+   */
+  z.strictObject({
+    kind: z.literal("repair"),
+    service: serviceName,
+    id: z.string().check(z.maxLength(200)),
+    by: z.string().check(z.maxLength(64)),
+  }),
   /** What are you; answered by {@link factsAnswer}. */
   z.strictObject({
     kind: z.literal("facts"),
@@ -40,6 +77,26 @@ export type AgentRequest = z.infer<typeof agentRequest>;
 
 export const pingAnswer = z.strictObject({ version: z.string(), bootId: z.uuid(), timeMs: z.number() });
 export type PingAnswer = z.infer<typeof pingAnswer>;
+
+export const permitAnswer = z.strictObject({
+  /** False: the wish is over. */
+  taken: z.boolean(),
+});
+export type PermitAnswer = z.infer<typeof permitAnswer>;
+
+export const holdsAnswer = z.strictObject({
+  /** Of the list that is in force now. */
+  revision: z.int(),
+});
+export type HoldsAnswer = z.infer<typeof holdsAnswer>;
+
+export const repairAnswer = z.strictObject({
+  /** `skipped`: it could not be begun now, `why` says what it waits for. */
+  outcome: z.enum(["unchanged", "changed", "skipped", "failed"]),
+  why: z.nullable(z.string().check(z.maxLength(2000))),
+  changes: z.array(change).check(z.maxLength(100)),
+});
+export type RepairAnswer = z.infer<typeof repairAnswer>;
 
 export const planAnswer = z.strictObject({
   services: z.array(

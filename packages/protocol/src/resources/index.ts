@@ -67,6 +67,12 @@ export const resourceSchema = z.discriminatedUnion("type", [
 ]);
 export type Resource = z.infer<typeof resourceSchema>;
 
+/** The cluster that a resource is a member's part of, such as `docker`; null: it is part of none. */
+export function clusterOf(resource: Resource): string | null {
+  const spec: object = resource.spec;
+  return "cluster" in spec && typeof spec.cluster === "string" ? spec.cluster : null;
+}
+
 /** A resource's id within its host, such as `chrony/chrony`. */
 export function resourceId(resource: { readonly type: string; readonly name: string }): string {
   return `${resource.type}/${resource.name}`;

@@ -1,7 +1,17 @@
-import { StackctlError, version, type Scope, type StatusResult } from "@stackctl/protocol";
+import {
+  repairAnswer,
+  resourceId,
+  StackctlError,
+  version,
+  type Scope,
+  type StatusResult,
+} from "@stackctl/protocol";
 import type { LoadedCloud } from "../config/model.ts";
 import type { Questions } from "../fleet/ask.ts";
+import { describeChange } from "../fleet/describe.ts";
 import type { Fleet } from "../fleet/fleet.ts";
+import type { Holds } from "../fleet/holds.ts";
+import type { Permits } from "../fleet/permits.ts";
 import type { Planner } from "../run/planner.ts";
 import type { Publisher } from "../run/publisher.ts";
 import type { Runs } from "../run/runs.ts";
@@ -9,12 +19,21 @@ import type { Store } from "../store/store.ts";
 import type { Vault } from "../vault/vault.ts";
 import type { ApiHandlers } from "./api.ts";
 import { preflight } from "./preflight.ts";
+import { services } from "../services/index.ts";
 import { statusOf } from "./status.ts";
+import { targetFrom } from "./target.ts";
+
+/** How long one repair may take, with what the agent is just doing, before the answer goes out without it. */
+const repairMs = 110_000;
+/** How long agents that are there may take to learn of a hold before the answer goes out. */
+const holdsMs = 3000;
 
 export interface HandlersOptions {
   readonly store: Store;
   readonly vault: Vault;
   readonly fleet: Fleet;
+  readonly permits: Permits;
+  readonly holds: Holds;
   readonly planner: Planner;
   readonly runs: Runs;
   readonly questions: Questions;
@@ -31,7 +50,7 @@ export interface HandlersOptions {
 
 /** Every call of the command line. */
 export function handlers(options: HandlersOptions): ApiHandlers {
-  const { store, vault, fleet, planner, runs, questions, publisher, load } = options;
+  const { store, vault, fleet, holds, planner, runs, questions, publisher, load } = options;
   const cluster = store.cloud()?.cluster;
   if (cluster === undefined) throw new Error("the store holds no cloud");
   return {
@@ -70,7 +89,7 @@ export function handlers(options: HandlersOptions): ApiHandlers {
     },
     status: async (): Promise<StatusResult> => {
       await options.settled;
-      return statusOf(load().cloud, store, fleet, Date.now());
+      return statusOf(load().cloud, store, fleet, options, Date.now());
     },
     drift: async () => {
       await options.settled;
@@ -85,23 +104,39 @@ export function handlers(options: HandlersOptions): ApiHandlers {
       return { events, next: events.at(-1)?.n ?? after ?? 0 };
     },
     why: ({ host, resource }) => {
-      const known = store
-        .documents(host)
-        .some(({ body }) => body.resources.some(({ type, name }) => `${type}/${name}` === resource));
       const events = store.history(host, resource, 100);
-      if (!known && events.length === 0) {
-        const ids = store
-          .documents(host)
-          .flatMap(({ body }) => body.resources.map(({ type, name }) => `${type}/${name}`));
-        throw new StackctlError("resource_unknown", `${host} has no resource ${resource}`, {
+      if (events.length === 0) assertResource(store, host, resource);
+      return { events };
+    },
+    repair: async ({ host, resource, by }) => {
+      await options.settled;
+      const service = assertResource(store, host, resource);
+      const held = holds.why(host, service);
+      if (held !== null) {
+        throw new StackctlError("held", `${resource} of ${host} is ${held}`, {
           details: {
             host,
             resource,
-            remedy: ids.length === 0 ? "stackctl status" : `it has: ${ids.join(", ")}`,
+            remedy: `stackctl release ${holds.covering(host, service)?.target ?? host}`,
           },
         });
       }
-      return { events };
+      const answer = await questions.ask(host, { kind: "repair", service, id: resource, by }, repairMs);
+      const { outcome, why, changes } = repairAnswer.parse(answer);
+      const waits = outcome === "skipped" ? options.permits.waiting(host, service) : null;
+      return { outcome, why: waits ?? why, changes: changes.map(describeChange) };
+    },
+    hold: async ({ target, seconds, why, by }) => {
+      await options.settled;
+      const { host, service } = targetFrom(target, load().cloud, store, serviceNames(store));
+      const hold = holds.set(host, service, Date.now() + seconds * 1000, why, by);
+      return { hold, untold: concerned(await holds.settled(holdsMs), host) };
+    },
+    release: async ({ target, by }) => {
+      await options.settled;
+      const { host, service } = targetFrom(target, load().cloud, store, serviceNames(store));
+      const hold = holds.release(host, service, by);
+      return { hold, untold: concerned(await holds.settled(holdsMs), host) };
     },
     "host-forget-key": ({ host }) => {
       const forgotten = store.pin(host);
@@ -110,6 +145,28 @@ export function handlers(options: HandlersOptions): ApiHandlers {
     },
     "secret-set": ({ name, value }) => ({ version: vault.write("operator", name, value) }),
   };
+}
+
+/** The service of a host that a resource belongs to. @throws StackctlError `resource_unknown` naming those that it has */
+function assertResource(store: Store, host: string, resource: string): string {
+  const documents = store.documents(host);
+  const found = documents.find(({ body }) => body.resources.some((each) => resourceId(each) === resource));
+  if (found !== undefined) return found.service;
+  const ids = documents.flatMap(({ body }) => body.resources.map(resourceId));
+  throw new StackctlError("resource_unknown", `${host} has no resource ${resource}`, {
+    details: { host, resource, remedy: ids.length === 0 ? "stackctl status" : `it has: ${ids.join(", ")}` },
+  });
+}
+
+/** Every service that the cloud may have, and those that hosts still have documents of. */
+function serviceNames(store: Store): string[] {
+  const held = store.agents().flatMap(({ host }) => store.documents(host).map(({ service }) => service));
+  return [...new Set([...services.map(({ name }) => name), ...held])];
+}
+
+/** Those of the hosts that a hold is about. */
+function concerned(hosts: readonly string[], about: string | null): string[] {
+  return hosts.filter((host) => about === null || about === host);
 }
 
 async function assertFresh(planner: Planner, loaded: LoadedCloud, scope: Scope, hash: string): Promise<void> {
@@ -152,7 +209,7 @@ function driftOf(
           resource,
           since: event?.at ?? new Date().toISOString(),
           text: event?.text ?? "differs from what it should be",
-          repair: `stackctl why ${resource}@${host}`,
+          repair: `stackctl repair ${host} ${resource}`,
         };
       }),
     ),

@@ -1,15 +1,29 @@
 import type { StatusResult } from "@stackctl/protocol";
 import type { Cloud } from "../config/model.ts";
 import type { Fleet } from "../fleet/fleet.ts";
+import type { Holds } from "../fleet/holds.ts";
+import type { Permits } from "../fleet/permits.ts";
 import { applyResultOf } from "../run/result.ts";
-import { enrolStep } from "../run/runs.ts";
+import { enrolStep, isOwed } from "../run/runs.ts";
 import type { Store } from "../store/store.ts";
 
 type HostStatus = StatusResult["hosts"][number];
 type Problem = StatusResult["problems"][number];
 
 /** The truth about the cloud, from what the server knows already: it never waits for a host. */
-export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number): StatusResult {
+export function statusOf(
+  cloud: Cloud,
+  store: Store,
+  fleet: Fleet,
+  {
+    permits,
+    holds,
+  }: {
+    readonly permits: Pick<Permits, "waiting">;
+    readonly holds: Pick<Holds, "covering" | "views" | "why">;
+  },
+  now: number,
+): StatusResult {
   const problems: Problem[] = [];
   const hosts: HostStatus[] = cloud.hosts.map(({ name, role }) => {
     const presence = fleet.presence(name);
@@ -37,8 +51,13 @@ export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number):
       }
     }
     const late = documents.filter(({ service }) => !goodServices.has(service)).map(({ service }) => service);
-    const drift = status?.documents.flatMap(({ drifted }) => drifted) ?? [];
     const state = presence === null ? "new" : presence.state;
+    const waits = state === "ok" ? permits.waiting(name) : null;
+    const drifted =
+      status?.documents.flatMap((document) =>
+        document.drifted.map((id) => ({ id, service: document.service })),
+      ) ?? [];
+    const drift = drifted.map(({ id }) => id);
     const since = presence === null ? null : new Date(presence.sinceMs).toISOString();
     if (state === "new") {
       problems.push({ host: name, text: `${name} is not set up yet`, remedy: `stackctl apply ${name}` });
@@ -58,31 +77,43 @@ export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number):
     ) {
       problems.push({
         host: name,
-        text: `${name}: ${late.join(", ")} not true yet`,
+        text: `${name}: ${late.join(", ")} not true yet${waits === null ? "" : `, ${waits}`}`,
         remedy: "stackctl events -f",
       });
     }
-    for (const id of drift)
+    for (const { id, service } of drifted) {
+      const hold = holds.covering(name, service);
+      const reason = holds.why(name, service) ?? waits;
       problems.push({
         host: name,
-        text: `${name}: ${id} differs from what it should be`,
-        remedy: `stackctl why ${id}@${name}`,
+        text: `${name}: ${id} differs from what it should be${reason === null ? "" : `, ${reason}`}`,
+        remedy:
+          hold !== null
+            ? `stackctl release ${hold.target}`
+            : waits !== null
+              ? "stackctl events -f"
+              : `stackctl repair ${name} ${id}`,
       });
+    }
     // What was skipped because the host was away is owed whatever it held before; what failed may have healed since.
     const skipped = store
       .lastSteps(name)
       .find(({ service, outcome, why }) =>
-        outcome === "skipped" && why?.startsWith("absent") === true
+        outcome === "skipped" && isOwed(why)
           ? true
           : (outcome === "skipped" || outcome === "failed") &&
             service !== enrolStep &&
             !goodServices.has(service),
       );
+    const hold = skipped === undefined ? null : holds.covering(name, skipped.service);
     if (state === "ok" && skipped !== undefined && !problems.some(({ host }) => host === name)) {
       problems.push({
         host: name,
         text: `${name}: ${skipped.service} ${skipped.outcome}: ${skipped.why ?? ""}`,
-        remedy: `stackctl apply ${name}`,
+        remedy:
+          hold === null
+            ? `stackctl apply ${name}`
+            : `it is done by itself then; sooner: stackctl release ${hold.target}`,
       });
     }
     return {
@@ -95,7 +126,7 @@ export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number):
         status === null || state === "new" ? null : new Date(now - status.uptimeSeconds * 1000).toISOString(),
       documents: { good: state === "ok" ? goodServices.size : 0, all: documents.length },
       drift,
-      doing: status?.doing ?? null,
+      doing: status?.doing ?? waits,
     };
   });
   for (const { host } of store.agents()) {
@@ -126,7 +157,7 @@ export function statusOf(cloud: Cloud, store: Store, fleet: Fleet, now: number):
     hosts,
     clusters: {},
     keys: {},
-    holds: [],
+    holds: holds.views(),
     run:
       last === null
         ? null

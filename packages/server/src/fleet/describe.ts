@@ -86,6 +86,9 @@ export function eventLines(
           },
         ),
       ];
+    // Of permits the history tells what the server decided.
+    case "permit.wanted":
+    case "permit.returned":
     case "request.answered":
       return [];
   }

@@ -8,6 +8,11 @@ import type { Fleet } from "./fleet.ts";
 /** What the intake tells the rest of the server. */
 export interface IntakeListeners {
   readonly onAnswer: (host: string, answer: Extract<AgentEvent, { type: "request.answered" }>) => void;
+  /** Called before the event counts as taken in, so that a kill in between repeats it. */
+  readonly onPermit: (
+    host: string,
+    event: Extract<AgentEvent, { type: "permit.wanted" | "permit.returned" }>,
+  ) => void;
   /** Lines of history were written, up to this number. */
   readonly onEvents: () => void;
   readonly onStatus: (host: string, status: AgentStatus) => void;
@@ -67,6 +72,8 @@ export class Intake {
           }
         : null;
     const issued = event.type === "document.applied" ? this.#store.document(host, event.service) : null;
+    if (event.type === "permit.wanted" || event.type === "permit.returned")
+      this.#listeners.onPermit(host, event);
     const lines = eventLines(host, at, event, issued?.body.origins ?? {});
     this.#store.takeIn({ host, incarnation: agent.incarnation, n: header.n }, lines, applied);
     if (event.type === "request.answered") this.#listeners.onAnswer(host, event);

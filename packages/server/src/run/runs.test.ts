@@ -47,6 +47,8 @@ class World {
   readonly answers = new Map<string, Outcome>();
   readonly published: string[] = [];
   readonly enrolments: string[] = [];
+  /** What is held: `host` or `service@host`. */
+  readonly holds = new Set<string>();
   enrolment: (host: string) => Promise<"unchanged" | "changed"> = () => Promise.resolve("changed");
   held: HostPlan = { state: "unreachable" };
   runs: Runs;
@@ -112,6 +114,13 @@ class World {
           return this.enrolment(host.name);
         },
       } as unknown as Enroller,
+      permits: { waiting: () => null },
+      holds: {
+        why: (host, service) =>
+          this.holds.has(host) || this.holds.has(`${service ?? ""}@${host}`)
+            ? 'held by root until 16:00, "checking a disk"'
+            : null,
+      },
       parse: () => loaded,
       log: () => undefined,
     });
@@ -230,6 +239,38 @@ describe("Runs", () => {
     expect(last).toMatchObject({ cause: { kind: "return", text: "compute1 returned" }, hosts: ["compute1"] });
     expect(await world.ended(last?.id ?? 0)).toMatchObject({ totals: { failed: 0, skipped: 0 } });
     expect(world.runs.owed("compute1")).toBe(false);
+  });
+
+  it("leaves out what is held and nothing else, and completes it once it is held no more", async () => {
+    all("changed");
+    world.holds.add("host@compute1").add("controller1");
+    const result = await world.ended(world.apply());
+    expect(result).toMatchObject({ outcome: "changed", totals: { failed: 0, skipped: 4 } });
+    expect(world.published).toEqual(["compute1/chrony"]);
+    expect(world.enrolments).toEqual(["compute1"]);
+    expect(result.hosts.map(({ why }) => why)).toEqual(
+      Array(2).fill('held by root until 16:00, "checking a disk"'),
+    );
+    for (const { name } of exampleCloud.hosts) world.runs.hostReturned(name, loaded);
+    expect(world.store.lastRun()?.id).toBe(1);
+
+    world.holds.clear();
+    world.runs.hostReturned("compute1", loaded);
+    const last = world.store.lastRun();
+    expect(last).toMatchObject({ cause: { kind: "return", text: "host of compute1 held no more" } });
+    expect(await world.ended(last?.id ?? 0)).toMatchObject({ totals: { failed: 0, skipped: 0 } });
+    expect(world.runs.owed("compute1")).toBe(false);
+    expect(world.runs.owed("controller1")).toBe(true);
+  });
+
+  it("ends a step that waits for a host once that is held", async () => {
+    all("changed");
+    world.answers.delete("compute1/chrony");
+    const run = world.apply();
+    await pause(20);
+    world.holds.add("chrony@compute1");
+    world.fleet.news("compute1");
+    expect(await world.ended(run)).toMatchObject({ totals: { failed: 0, skipped: 1 } });
   });
 
   it("goes on after a kill with the very document that it had issued", async () => {

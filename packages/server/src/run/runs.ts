@@ -14,6 +14,8 @@ import type { CompiledDocument } from "../compile/compile.ts";
 import { stepsOf } from "../compile/compile.ts";
 import type { CloudHost, LoadedCloud } from "../config/model.ts";
 import type { Fleet } from "../fleet/fleet.ts";
+import type { Holds } from "../fleet/holds.ts";
+import type { Permits } from "../fleet/permits.ts";
 import type { AppliedRow, RunRow, StepRow, Store } from "../store/store.ts";
 import type { Enroller } from "./enroller.ts";
 import { localImage, localSet } from "../services/images.ts";
@@ -25,6 +27,15 @@ import { hostsOf, scopeText } from "./scope.ts";
 /** The first step of every host: its agent is there, in the right version. */
 export const enrolStep = "enrol";
 
+/** True when what was skipped for this reason is done without a command as soon as it can be. */
+export function isOwed(why: string | null): boolean {
+  return why !== null && (why.startsWith("absent") || isHeld(why));
+}
+
+function isHeld(why: string | null): boolean {
+  return why?.startsWith("held") === true;
+}
+
 /** A reboot that takes longer than this is worth a word; servers take minutes to test their memory. */
 const rebootMs = 90_000;
 
@@ -34,6 +45,8 @@ export interface RunsOptions {
   readonly planner: Planner;
   readonly publisher: Publisher;
   readonly enroller: Enroller;
+  readonly permits: Pick<Permits, "waiting">;
+  readonly holds: Pick<Holds, "why">;
   /** Reads a cloud from the text that a run was started with. */
   readonly parse: (text: string) => LoadedCloud;
   readonly log: (fields: Record<string, unknown>, message: string) => void;
@@ -141,8 +154,8 @@ export class Runs {
   }
 
   /**
-   * A host is there again: what it was left out of is done now, without anybody asking.
-   * Nothing is owed unless its newest steps were skipped because it was away.
+   * A host is there, perhaps again: what it was left out of is done now, without anybody asking.
+   * Nothing is owed unless its newest steps were skipped because it was away or held.
    */
   hostReturned(host: string, loaded: LoadedCloud): void {
     if (this.#busy(host)) return;
@@ -152,18 +165,34 @@ export class Runs {
     )
       return;
     try {
-      this.start([host], loaded, { kind: "return", text: `${host} returned` }, "server");
+      this.start([host], loaded, { kind: "return", text: this.#whyOwed(host) }, "server");
     } catch (error) {
       // Such as a secret that is missing: nobody asked for this run, so nobody is told but the log; status still says what is owed.
       this.#options.log({ host, err: error }, "a returned host is not completed");
     }
   }
 
-  /** True when the host was left out of something because it was away. */
+  /** True when the host was left out of something because it was away, or held and is not any more. */
   owed(host: string): boolean {
-    return this.#options.store
-      .lastSteps(host)
-      .some((step) => step.outcome === "skipped" && step.why?.startsWith("absent") === true);
+    return this.#owedSteps(host).length > 0;
+  }
+
+  #owedSteps(host: string): StepRow[] {
+    const { store, holds } = this.#options;
+    if (holds.why(host, null) !== null) return [];
+    const steps = store.lastSteps(host);
+    // A run takes every step of a host: one that only an earlier run had is of a service that the cloud has no more.
+    const newest = Math.max(...steps.map(({ run }) => run));
+    return steps
+      .filter(({ run }) => run === newest)
+      .filter(({ outcome, why }) => outcome === "skipped" && isOwed(why))
+      .filter(({ service, why }) => !isHeld(why) || holds.why(host, service) === null);
+  }
+
+  #whyOwed(host: string): string {
+    const held = this.#owedSteps(host).filter(({ why }) => isHeld(why));
+    if (held.length === 0) return `${host} returned`;
+    return `${held.map(({ service }) => service).join(", ")} of ${host} held no more`;
   }
 
   /** True when a step of the host waited for something that is there now. */
@@ -282,14 +311,14 @@ export class Runs {
         .filter((step) => step.host === host.name)
         .map((step) => [step.service, step]),
     );
-    const chain: { blocked: { outcome: "failed" | "skipped"; service: string; why: string } | null } = {
+    const chain: { blocked: { outcome: StepRow["outcome"]; service: string; why: string } | null } = {
       blocked: null,
     };
 
     const take = async (service: string, work: () => Promise<Done>): Promise<void> => {
       const before = ended.get(service);
       if (before !== undefined) {
-        if (before.outcome === "failed" || before.outcome === "skipped") {
+        if (blocks(service, before)) {
           chain.blocked ??= { outcome: before.outcome, service, why: before.why ?? "" };
         }
         return;
@@ -313,8 +342,7 @@ export class Runs {
       }
       if (this.#isStopped()) return;
       const first = chain.blocked === null;
-      if (done.outcome === "failed" || done.outcome === "skipped")
-        chain.blocked ??= { outcome: done.outcome, service, why: done.why ?? "" };
+      if (blocks(service, done)) chain.blocked ??= { outcome: done.outcome, service, why: done.why ?? "" };
       const seconds = (Date.now() - live.startedMs) / 1000;
       store.decide("server", {
         type: "step.ended",
@@ -413,7 +441,14 @@ export class Runs {
     return `${waitsPrefix}${waits}${bad === undefined ? "" : `, for ${bad.service} ${bad.outcome} on ${bad.host}`}`;
   }
 
+  /** @throws Skip when a person wants this left alone */
+  #assertNotHeld(host: CloudHost, service: string | null): void {
+    const why = this.#options.holds.why(host.name, service);
+    if (why !== null) throw new Skip(why);
+  }
+
   async #enrol(active: Active, host: CloudHost): Promise<Done> {
+    this.#assertNotHeld(host, null);
     const say = (doing: string, state: StepState = "running"): void => {
       this.#set(active, host.name, enrolStep, state, doing);
     };
@@ -440,6 +475,7 @@ export class Runs {
     said: PlannedService | null,
   ): Promise<Done> {
     const { store, publisher } = this.#options;
+    this.#assertNotHeld(host, document.service);
     const agent = store.agent(host.name);
     if (agent === null) throw new Error(`${host.name} is not enrolled`);
     const issued = store.document(host.name, document.service);
@@ -495,10 +531,11 @@ export class Runs {
 
   /** The agent's result of one document; throws Skip when the host is away for longer than the cloud allows. */
   async #waitForResult(active: Active, host: CloudHost, service: string, seq: number): Promise<AppliedRow> {
-    const { store, fleet } = this.#options;
+    const { store, fleet, permits } = this.#options;
     for (;;) {
       const applied = store.applied(host.name, service);
       if (applied?.seq === seq) return applied;
+      this.#assertNotHeld(host, service);
       const presence = fleet.presence(host.name);
       if (presence?.state === "absent")
         throw new Skip(`absent: ${host.name} is off since ${clock(presence.sinceMs)}`);
@@ -519,7 +556,16 @@ export class Runs {
         }
         this.#set(active, host.name, service, overdue ? "waiting" : "running", why);
       } else {
-        this.#set(active, host.name, service, "running", presence?.status?.doing ?? null);
+        const waits = permits.waiting(host.name, service);
+        if (waits !== null && this.#live(active, host.name, service)?.state !== "waiting")
+          this.#note(active.row, host.name, service, "permit.waiting", waits);
+        this.#set(
+          active,
+          host.name,
+          service,
+          waits === null ? "running" : "waiting",
+          waits ?? presence?.status?.doing ?? null,
+        );
       }
       if (this.#isStopped()) throw new Skip("the server stops");
       await new Promise<void>((resolve) => {
@@ -599,6 +645,11 @@ export class Runs {
     });
     this.touch();
   }
+}
+
+/** True when nothing comes after this step on its host. What is held of a host ends only what needs it. */
+function blocks(service: string, { outcome, why }: Pick<StepRow, "outcome" | "why">): boolean {
+  return outcome === "failed" || (outcome === "skipped" && (service === enrolStep || !isHeld(why)));
 }
 
 type Done = Pick<StepRow, "outcome" | "why" | "resources">;

@@ -19,3 +19,8 @@ export const services: readonly ServiceDefinition[] = [
   registryMirrorService,
   memcachedService,
 ];
+
+/** Services that come before this one on the same host; of one that is not known, none. */
+export function needsOf(service: string): readonly string[] {
+  return services.find(({ name }) => name === service)?.needs ?? [];
+}

@@ -76,7 +76,29 @@ export type Decision =
     }
   /** A person wants these images built anew, with the packages of the day. */
   | { readonly type: "image.build-asked"; readonly names: readonly string[] }
-  | { readonly type: "run.ended"; readonly run: number; readonly seconds: number };
+  | { readonly type: "run.ended"; readonly run: number; readonly seconds: number }
+  /** A member asks for the leave to go down; it queues behind those that asked before. */
+  | {
+      readonly type: "permit.wanted";
+      readonly wish: string;
+      readonly cluster: string;
+      readonly host: string;
+      readonly service: string;
+      readonly resource: string;
+    }
+  /** Something is left alone until then; host or service null: any. The same again replaces it. */
+  | {
+      readonly type: "hold.set";
+      readonly host: string | null;
+      readonly service: string | null;
+      /** ISO 8601. */
+      readonly until: string;
+      readonly why: string;
+      readonly by: string;
+    }
+  | { readonly type: "hold.released"; readonly host: string | null; readonly service: string | null }
+  | { readonly type: "permit.given"; readonly wish: string }
+  | { readonly type: "permit.returned"; readonly wish: string };
 
 /** The tables that hold decisions. Times are ISO 8601 in UTC. */
 export const decisionTables = `
@@ -96,6 +118,11 @@ export const decisionTables = `
   CREATE TABLE IF NOT EXISTS "primary" (one INTEGER PRIMARY KEY CHECK (one = 1), host TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS image (name TEXT PRIMARY KEY, recipe TEXT NOT NULL, id TEXT NOT NULL, digest TEXT) STRICT;
   CREATE TABLE IF NOT EXISTS imageBuild (name TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS permit (n INTEGER PRIMARY KEY, wish TEXT NOT NULL UNIQUE, cluster TEXT NOT NULL, host TEXT NOT NULL,
+    service TEXT NOT NULL, resource TEXT NOT NULL, wantedAt TEXT NOT NULL, givenAt TEXT) STRICT;
+  CREATE TABLE IF NOT EXISTS hold (host TEXT NOT NULL, service TEXT NOT NULL, until TEXT NOT NULL, why TEXT NOT NULL, by TEXT NOT NULL,
+    PRIMARY KEY (host, service)) STRICT;
+  CREATE UNIQUE INDEX IF NOT EXISTS permit_holder ON permit (cluster) WHERE givenAt IS NOT NULL;
 `;
 
 /** The names of the tables above that decisions fill, for comparing a replayed log with what is kept. */
@@ -111,6 +138,8 @@ export const decisionTableNames = [
   "primary",
   "image",
   "imageBuild",
+  "permit",
+  "hold",
 ] as const;
 
 /**
@@ -149,6 +178,7 @@ export function applyDecision(db: DatabaseSync, at: string, decision: Decision):
       );
       // A new incarnation has lost what the former one held.
       run("DELETE FROM document WHERE host = ?", decision.host);
+      run("DELETE FROM permit WHERE host = ?", decision.host);
       return null;
     case "host.pushed":
       run(
@@ -215,6 +245,43 @@ export function applyDecision(db: DatabaseSync, at: string, decision: Decision):
       return null;
     case "run.ended":
       run("UPDATE run SET endedAt = ?, seconds = ? WHERE id = ?", at, decision.seconds, decision.run);
+      return null;
+    case "permit.wanted":
+      // A resource has one wish: an earlier one was given up, or its agent would not ask anew.
+      run(
+        "DELETE FROM permit WHERE host = ? AND service = ? AND resource = ?",
+        decision.host,
+        decision.service,
+        decision.resource,
+      );
+      run(
+        "INSERT INTO permit (wish, cluster, host, service, resource, wantedAt) VALUES (?, ?, ?, ?, ?, ?)",
+        decision.wish,
+        decision.cluster,
+        decision.host,
+        decision.service,
+        decision.resource,
+        at,
+      );
+      return null;
+    case "hold.set":
+      run(
+        "INSERT OR REPLACE INTO hold VALUES (?, ?, ?, ?, ?)",
+        decision.host ?? "",
+        decision.service ?? "",
+        decision.until,
+        decision.why,
+        decision.by,
+      );
+      return null;
+    case "hold.released":
+      run("DELETE FROM hold WHERE host = ? AND service = ?", decision.host ?? "", decision.service ?? "");
+      return null;
+    case "permit.given":
+      run("UPDATE permit SET givenAt = ? WHERE wish = ?", at, decision.wish);
+      return null;
+    case "permit.returned":
+      run("DELETE FROM permit WHERE wish = ?", decision.wish);
       return null;
   }
 }

@@ -67,6 +67,14 @@ const someDecisions: readonly Decision[] = [
   },
   { type: "run.ended", run: 1, seconds: 2 },
   { type: "host.key-forgotten", host: "h1" },
+  { type: "permit.wanted", wish: "w1", cluster: "c", host: "h1", service: "s", resource: "a/b" },
+  { type: "permit.given", wish: "w1" },
+  { type: "permit.wanted", wish: "w2", cluster: "c", host: "h2", service: "s", resource: "a/b" },
+  { type: "permit.returned", wish: "w1" },
+  { type: "permit.given", wish: "w2" },
+  { type: "hold.set", host: "h1", service: null, until: "2026-01-01T00:00:00.000Z", why: "disk", by: "root" },
+  { type: "hold.set", host: null, service: "s", until: "2026-01-01T00:00:00.000Z", why: "disk", by: "root" },
+  { type: "hold.released", host: "h1", service: null },
 ];
 
 describe("Store", () => {

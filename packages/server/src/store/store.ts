@@ -73,6 +73,27 @@ export interface AppliedRow {
   readonly resources: readonly ResourceOutcome[];
 }
 
+/** A permit from the wish for it to its return. */
+export interface PermitRow {
+  readonly wish: string;
+  readonly cluster: string;
+  readonly host: string;
+  readonly service: string;
+  readonly resource: string;
+  readonly wantedAt: string;
+  /** Null: not given yet. */
+  readonly givenAt: string | null;
+}
+
+/** Something that is left alone; host or service null: any. */
+export interface HoldRow {
+  readonly host: string | null;
+  readonly service: string | null;
+  readonly until: string;
+  readonly why: string;
+  readonly by: string;
+}
+
 /** When a host was last heard of and what it said. */
 export interface SeenRow {
   readonly host: string;
@@ -267,6 +288,38 @@ export class Store {
           seconds: Number(row["seconds"]),
           resources: json(row, "resources"),
         };
+  }
+
+  /** Every permit that is wanted or given, in the order of asking. */
+  permits(): PermitRow[] {
+    return this.#all("SELECT * FROM permit ORDER BY n").map((row) => ({
+      wish: text(row, "wish"),
+      cluster: text(row, "cluster"),
+      host: text(row, "host"),
+      service: text(row, "service"),
+      resource: text(row, "resource"),
+      wantedAt: text(row, "wantedAt"),
+      givenAt: optionalText(row, "givenAt"),
+    }));
+  }
+
+  /** Every hold that was not released, those too whose time is over. */
+  holds(): HoldRow[] {
+    return this.#all("SELECT * FROM hold ORDER BY until").map((row) => ({
+      host: text(row, "host") === "" ? null : text(row, "host"),
+      service: text(row, "service") === "" ? null : text(row, "service"),
+      until: text(row, "until"),
+      why: text(row, "why"),
+      by: text(row, "by"),
+    }));
+  }
+
+  /** Number of the last decision about a hold; 0: there was none. */
+  holdRevision(): number {
+    const row = this.#one(
+      "SELECT coalesce(max(n), 0) AS n FROM log WHERE type IN ('hold.set', 'hold.released')",
+    );
+    return row === null ? 0 : integer(row, "n");
   }
 
   seen(): SeenRow[] {
