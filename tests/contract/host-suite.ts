@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { StackctlError } from "@stackctl/protocol";
-import type { Host } from "@stackctl/agent/host/host.ts";
+import type { Host, UnitStatus } from "@stackctl/agent/host/host.ts";
 
 /** One claim about every host, real or fake. */
 export interface HostClaim {
@@ -42,11 +42,15 @@ export const hostClaims: readonly HostClaim[] = [
     about: "files",
     claim: "what is written is read back whole, with its mode, owned by root",
     check: ({ files }: Host): void => {
+      let written = 0;
       for (const text of ["", "a line\n", "Grüße, 時間\n", "x".repeat(2_000_000)]) {
         for (const mode of [0o644, 0o600, 0o640, 0o755]) {
           files.write(path, text, mode);
           assert.equal(files.read(path), text);
-          assert.deepEqual(files.stat(path), { mode, owner: "root", group: "root", uid: 0, gid: 0 });
+          const { modifiedMs, ...rest } = files.stat(path) ?? { modifiedMs: null };
+          assert.deepEqual(rest, { mode, owner: "root", group: "root", uid: 0, gid: 0 });
+          assert(modifiedMs !== null && modifiedMs >= written);
+          written = modifiedMs;
         }
       }
       files.remove(path);
@@ -84,7 +88,7 @@ export const hostClaims: readonly HostClaim[] = [
     about: "units",
     claim: "an unknown unit is not known, may be stopped, and can be neither started nor enabled",
     check: async ({ units }: Host): Promise<void> => {
-      const nothing = { known: false, active: false, enabled: false, stale: false };
+      const nothing = { known: false, active: false, enabled: false, stale: false, startedMs: null };
       assert.deepEqual(await units.status("stackctl-nosuch.service"), nothing);
       await units.stop("stackctl-nosuch.service");
       const failed = { code: "command_failed" };
@@ -97,16 +101,26 @@ export const hostClaims: readonly HostClaim[] = [
     claim: "a package brings its unit running and enabled; it stops, starts and goes with the package",
     check: async ({ packages, units, files }: Host): Promise<void> => {
       await packages.install([withUnit.name]);
+      const status = async (): Promise<Omit<UnitStatus, "startedMs">> => {
+        const { startedMs, ...rest } = await units.status(withUnit.unit);
+        assert.notEqual(startedMs, null);
+        return rest;
+      };
       const running = { known: true, active: true, enabled: true, stale: false };
-      assert.deepEqual(await units.status(withUnit.unit), running);
+      assert.deepEqual(await status(), running);
       assert.notEqual(files.read(withUnit.file), null);
       await units.stop(withUnit.unit);
       await units.stop(withUnit.unit);
-      assert.deepEqual(await units.status(withUnit.unit), { ...running, active: false });
+      assert.deepEqual(await status(), { ...running, active: false });
       await units.restart(withUnit.unit);
       await units.restart(withUnit.unit);
       await units.enable(withUnit.unit);
-      assert.deepEqual(await units.status(withUnit.unit), running);
+      assert.deepEqual(await status(), running);
+      const modifiedMs = (): number => files.stat(withUnit.file)?.modifiedMs ?? 0;
+      files.write(withUnit.file, files.read(withUnit.file) ?? "", 0o644);
+      assert(((await units.status(withUnit.unit)).startedMs ?? 0) < modifiedMs());
+      await units.restart(withUnit.unit);
+      assert(((await units.status(withUnit.unit)).startedMs ?? 0) >= modifiedMs());
       await packages.purge([withUnit.name]);
       assert.equal((await units.status(withUnit.unit)).active, false);
       assert.equal(files.read(withUnit.file), null);

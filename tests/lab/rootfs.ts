@@ -66,6 +66,9 @@ const setup = [
   [
     ...["systemctl", "mask", "systemd-networkd.service", "systemd-resolved.service"],
     ...["systemd-timesyncd.service", "getty.target", "console-getty.service"],
+    // Every host hears of every other host's devices: with a dozen hosts, their udevds did nothing but that.
+    ...["systemd-udevd.service", "systemd-udevd-kernel.socket", "systemd-udevd-control.socket"],
+    ...["systemd-udev-trigger.service", "systemd-udev-settle.service"],
   ],
 ];
 

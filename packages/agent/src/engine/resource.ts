@@ -1,5 +1,6 @@
+import { createHash } from "node:crypto";
 import type { Change, FieldValue, ResourceType, SpecOf } from "@stackctl/protocol";
-import type { Host } from "../host/host.ts";
+import type { Host, UnitStatus } from "../host/host.ts";
 
 /** Desired or observed state: flat fields. Never holds a secret; say `current`, `other` or null instead. */
 export type State = Readonly<Record<string, FieldValue>>;
@@ -72,4 +73,19 @@ export function fileStateWanted(
   mode: number,
 ): { content: string; mode: string; owner: string } {
   return { content, mode: mode.toString(8), owner: "root:root" };
+}
+
+/**
+ * Digest (hex SHA-256) of the configuration that a unit runs with. Whoever started it, it has read the file as it is
+ * when that is older than the start; else it runs with what we started it with.
+ * @param record our own file with the digest that we last started it with; empty while a restart is due
+ */
+export function loadedDigest(host: Host, config: string, record: string, { startedMs }: UnitStatus): string {
+  const recorded = host.files.read(record) ?? "";
+  const text = host.files.read(config);
+  const stat = host.files.stat(config);
+  // A restart that is due stays due, whatever was started meanwhile: only we end a debt.
+  if (recorded === "" || text === null || stat === null || startedMs === null || stat.modifiedMs > startedMs)
+    return recorded;
+  return createHash("sha256").update(text).digest("hex");
 }

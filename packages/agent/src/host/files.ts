@@ -83,8 +83,15 @@ export function linuxFiles(prefix = ""): Files {
     read: (path) => readOrNull(at(path)),
     stat: (path) => {
       try {
-        const { mode, uid, gid } = statSync(at(path));
-        return { mode: mode & 0o7777, owner: users(uid), group: groups(gid), uid, gid };
+        const { mode, uid, gid, mtimeMs } = statSync(at(path));
+        return {
+          mode: mode & 0o7777,
+          owner: users(uid),
+          group: groups(gid),
+          uid,
+          gid,
+          modifiedMs: mtimeMs,
+        };
       } catch (error) {
         if (isMissing(error)) return null;
         throw fileFailed("look at", at(path), error);

@@ -27,6 +27,8 @@ export interface Files {
     readonly group: string;
     readonly uid: number;
     readonly gid: number;
+    /** When its content was changed last, Unix milliseconds. */
+    readonly modifiedMs: number;
   } | null;
   /**
    * Replaces the file so that a reader, or a power cut, meets the old or the new text and nothing between:
@@ -79,6 +81,8 @@ export interface UnitStatus {
   readonly known: boolean;
   /** The unit file is another than the one that systemd has read. */
   readonly stale: boolean;
+  /** When it was begun to be started last, Unix milliseconds, rounded down; null: not since boot. */
+  readonly startedMs: number | null;
 }
 
 /** systemd units. */

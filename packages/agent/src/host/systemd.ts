@@ -9,10 +9,14 @@ interface UnitStates {
   readonly active: string;
   readonly file: string;
   readonly stale: boolean;
+  readonly startedMs: number | null;
 }
 
+/** What is asked of systemd; a time comes as `--timestamp=us+utc` says it, such as `Wed 2026-11-25 02:48:23.123456 UTC`. */
+const properties = "LoadState,ActiveState,UnitFileState,NeedDaemonReload,InactiveExitTimestamp";
+
 /**
- * What `systemctl show -p LoadState,ActiveState,UnitFileState,NeedDaemonReload` printed.
+ * What `systemctl show -p` printed of {@link properties}.
  * @returns null when it is not of that form
  */
 export function parseUnitStates(text: string): UnitStates | null {
@@ -20,16 +24,31 @@ export function parseUnitStates(text: string): UnitStates | null {
   const load = field("LoadState");
   const active = field("ActiveState");
   if (load === undefined || active === undefined) return null;
+  const [, day, time] = /^\w+ (\S+) (\S+) UTC$/.exec(field("InactiveExitTimestamp") ?? "") ?? [];
+  const startedMs =
+    day === undefined || time === undefined ? null : Date.parse(`${day}T${time.slice(0, 12)}Z`);
   // A unit without a file has no state of it.
-  return { load, active, file: field("UnitFileState") ?? "", stale: field("NeedDaemonReload") === "yes" };
+  return {
+    load,
+    active,
+    file: field("UnitFileState") ?? "",
+    stale: field("NeedDaemonReload") === "yes",
+    startedMs,
+  };
 }
 
 /** Units by systemd. */
 export function linuxUnits(): Units {
   return {
     status: async (name) => {
-      const { load, active, file, stale } = await states(name);
-      return { known: load === "loaded", active: active === "active", enabled: file === "enabled", stale };
+      const { load, active, file, stale, startedMs } = await states(name);
+      return {
+        known: load === "loaded",
+        active: active === "active",
+        enabled: file === "enabled",
+        stale,
+        startedMs,
+      };
     },
     enable: async (name) => {
       mustSucceed(await change(purposeOf(name), ["systemctl", "enable", "--quiet", "--", name], 60_000));
@@ -62,7 +81,7 @@ export function linuxUnits(): Units {
 }
 
 async function states(name: string): Promise<UnitStates> {
-  const args = ["show", "-p", "LoadState,ActiveState,UnitFileState,NeedDaemonReload", "--", name];
+  const args = ["show", "--timestamp=us+utc", "-p", properties, "--", name];
   const { code, stdout, stderr } = await query("systemctl", args);
   const parsed = code === 0 ? parseUnitStates(stdout) : null;
   if (parsed !== null) return parsed;

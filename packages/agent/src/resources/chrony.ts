@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { hostPaths, type ChronySpec } from "@stackctl/protocol";
-import { fileState, fileStateWanted, type Behaviour } from "../engine/resource.ts";
+import { fileState, fileStateWanted, loadedDigest, type Behaviour } from "../engine/resource.ts";
 
 // Debian's paths and unit name. Directives: chrony.conf(5), chrony 4.3.
 const config = "/etc/chrony/chrony.conf";
@@ -18,7 +18,7 @@ export const chrony: Behaviour<"chrony"> = {
     return {
       installed: host.packages.installed("chrony") !== null,
       ...fileState(host, config),
-      loaded: host.files.read(loaded) ?? "",
+      loaded: loadedDigest(host, config, loaded, status),
       enabled: status.enabled,
       active: status.active,
     };

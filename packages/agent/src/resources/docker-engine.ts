@@ -1,6 +1,13 @@
 import { createHash } from "node:crypto";
 import { hostPaths, type DockerEngineSpec } from "@stackctl/protocol";
-import { fileState, fileStateWanted, type Behaviour, type Context, type State } from "../engine/resource.ts";
+import {
+  fileState,
+  fileStateWanted,
+  loadedDigest,
+  type Behaviour,
+  type Context,
+  type State,
+} from "../engine/resource.ts";
 
 // Debian's names: docker.io 20.10.
 const packageName = "docker.io";
@@ -39,7 +46,7 @@ export const dockerEngine: Behaviour<"docker-engine"> = {
       ...Object.fromEntries(
         spec.trust.map(({ registry }) => [`trust ${registry}`, host.files.read(caFile(registry))]),
       ),
-      loaded: host.files.read(loaded) ?? "",
+      loaded: loadedDigest(host, config, loaded, status),
       enabled: status.enabled,
       active: status.active,
     };

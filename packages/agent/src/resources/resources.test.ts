@@ -372,6 +372,26 @@ const cases: readonly Case[] = [
         fields: ["enabled"],
       },
       {
+        name: "edited and restarted by hand",
+        edit: (host) => {
+          text(daemonFile, "{}")(host);
+          host.restartByHand("docker.service");
+        },
+        fields: ["content", "loaded"],
+      },
+      {
+        name: "edited, restarted by hand and edited back",
+        edit: (host) => {
+          const right = host.files.read(daemonFile) ?? "";
+          text(daemonFile, "{}")(host);
+          host.restartByHand("docker.service");
+          text(daemonFile, right)(host);
+          host.restartByHand("docker.service");
+          text(daemonFile, "{}")(host);
+        },
+        fields: ["content"],
+      },
+      {
         name: "trust",
         edit: text("/etc/docker/certs.d/registry.demo.internal:4000/ca.crt", "other"),
         fields: ["trust registry.demo.internal:4000"],

@@ -29,11 +29,46 @@ export interface FakeUnit {
   starts: number;
   /** What its main file held when it was last started, for units named in {@link FakePackage}. */
   startedWith: string | null;
+  startedMs: number | null;
   /** The unit file as systemd has read it; null: the package's own. */
   file: string | null;
 }
 
-const newUnit: FakeUnit = { active: false, enabled: false, starts: 0, startedWith: null, file: null };
+const newUnit: FakeUnit = {
+  active: false,
+  enabled: false,
+  starts: 0,
+  startedWith: null,
+  startedMs: null,
+  file: null,
+};
+
+/** A clock that goes on with every look, so that nothing happens at the same time. */
+function makeClock(): () => number {
+  let ms = 0;
+  return () => (ms += 1);
+}
+
+/** Files by path, with when each was last written or edited. */
+class FakeFiles extends Map<string, FakeFile> {
+  readonly #modified = new Map<string, number>();
+  #clock: () => number = () => 0;
+
+  /** From now on: what was there before is as old as can be. */
+  start(clock: () => number): this {
+    this.#clock = clock;
+    return this;
+  }
+
+  override set(path: string, file: FakeFile): this {
+    this.#modified.set(path, this.#clock());
+    return super.set(path, file);
+  }
+
+  modifiedMs(path: string): number {
+    return this.#modified.get(path) ?? 0;
+  }
+}
 
 function unitPath(name: string): string {
   return `/etc/systemd/system/${name}`;
@@ -64,6 +99,17 @@ export interface FakeContainer {
   running: boolean;
 }
 
+function bareFiles(): FakeFiles {
+  const files = new FakeFiles();
+  for (const [path, text] of Object.entries({
+    "/etc/hostname": "debian\n",
+    "/etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
+    "/etc/apt/sources.list": "deb http://deb.debian.org/debian bookworm main\n",
+  }))
+    files.set(path, { text, mode: 0o644, owner: "root", group: "root" });
+  return files;
+}
+
 /** What a mutating call was, such as `files.write /etc/hosts`. */
 type Mutation = string;
 
@@ -72,14 +118,9 @@ type Mutation = string;
  * how tools behave beyond what the contract suite proves of real hosts too.
  */
 export class FakeHost implements Host {
+  readonly #clock = makeClock();
   /** A bare Debian's, as far as resources care. */
-  readonly contents = new Map<string, FakeFile>(
-    Object.entries({
-      "/etc/hostname": "debian\n",
-      "/etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
-      "/etc/apt/sources.list": "deb http://deb.debian.org/debian bookworm main\n",
-    }).map(([path, text]) => [path, { text, mode: 0o644, owner: "root", group: "root" }]),
-  );
+  readonly contents: FakeFiles = bareFiles().start(this.#clock);
   /** Folders that were made on purpose; those above a file need not be. */
   readonly folders = new Map<string, NonNullable<ReturnType<Files["stat"]>>>();
   /** Installed packages with their versions. */
@@ -135,6 +176,11 @@ export class FakeHost implements Host {
     this.#crashed = false;
   }
 
+  /** Somebody on the host restarts a unit. */
+  restartByHand(name: string): void {
+    this.#start(name, this.#unit(name));
+  }
+
   /** All that lasts, to compare before and after; not the mutations, nor how often units were started. */
   snapshot(): Snapshot {
     return structuredClone({
@@ -158,7 +204,8 @@ export class FakeHost implements Host {
         const file = this.contents.get(path);
         if (file === undefined) return this.folders.get(path) ?? null;
         const { mode, owner, group } = file;
-        return { mode, owner, group, uid: numberOf(owner), gid: numberOf(group) };
+        const modifiedMs = this.contents.modifiedMs(path);
+        return { mode, owner, group, uid: numberOf(owner), gid: numberOf(group), modifiedMs };
       }),
     write: (path, text, mode, owner = { uid: 0, gid: 0 }) => {
       this.#mutate("files.write", path, () => {
@@ -167,7 +214,7 @@ export class FakeHost implements Host {
     },
     makeFolder: (path, mode, { uid, gid }) => {
       this.#mutate("files.makeFolder", path, () => {
-        this.folders.set(path, { mode, owner: nameOf(uid), group: nameOf(gid), uid, gid });
+        this.folders.set(path, { mode, owner: nameOf(uid), group: nameOf(gid), uid, gid, modifiedMs: 0 });
       });
     },
     isEmpty: (path) =>
@@ -216,6 +263,7 @@ export class FakeHost implements Host {
             active: unit?.active ?? false,
             enabled: unit?.enabled ?? false,
             stale: unit !== undefined && unit.file !== (this.contents.get(unitPath(name))?.text ?? null),
+            startedMs: unit?.startedMs ?? null,
           };
         }),
       ),
@@ -403,6 +451,7 @@ export class FakeHost implements Host {
     const container = this.containers.get(containerOf(name));
     if (container !== undefined) container.running = true;
     unit.starts += 1;
+    unit.startedMs = this.#clock();
     unit.startedWith = reads === undefined ? null : (this.contents.get(reads)?.text ?? null);
   }
 
