@@ -2,9 +2,12 @@ import { everyCommand, makeProgram } from "@stackctl/cli/program.ts";
 import {
   apiMethods,
   applyResult,
+  configView,
   eventView,
   planResult,
   preflightRow,
+  renderView,
+  runRow,
   statusResult,
 } from "@stackctl/protocol";
 import { renderReference } from "@stackctl/server/config/reference.ts";
@@ -14,7 +17,8 @@ import { z } from "zod";
 export function commandTable(): string {
   const rows: string[] = [];
   everyCommand(makeProgram(), (command) => {
-    if (command.commands.length > 0) return;
+    const shown = command.parent?.createHelp().visibleCommands(command.parent).includes(command) ?? true;
+    if (command.commands.length > 0 || !shown) return;
     const words: string[] = [];
     for (let each: typeof command | null = command; each !== null; each = each.parent)
       words.unshift(each.name());
@@ -38,6 +42,9 @@ export function jsonSchemas(): Record<string, string> {
     event: eventView,
     preflight: z.array(preflightRow),
     drift: apiMethods.drift.answer.shape.drift,
+    config: configView,
+    render: renderView,
+    runs: z.array(runRow),
   };
   return Object.fromEntries(
     Object.entries(forms).map(([name, form]) => [

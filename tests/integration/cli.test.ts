@@ -6,10 +6,11 @@ import { connectApi, type ApiClient } from "@stackctl/cli/bus/nats.ts";
 import { renderError } from "@stackctl/cli/output/errors.ts";
 import { readServerFile, serverBundle, stopServer } from "@stackctl/cli/server-process.ts";
 import { Session } from "@stackctl/cli/session.ts";
-import { errorData, StackctlError, version, type ServerFile } from "@stackctl/protocol";
+import { configView, errorData, StackctlError, version, type ServerFile } from "@stackctl/protocol";
 import { initAnswers, renderInit } from "@stackctl/server/config/init.ts";
 import { makeAuthority } from "@stackctl/server/trust/pki.ts";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { stackIn, succeed } from "../stack.ts";
 import { bytes, freePort, makeWorld, textOf, type World } from "./world.ts";
 
 describe("a call of the command line, over a real nats-server", () => {
@@ -124,6 +125,20 @@ describe("a session with the real server", () => {
     expect(said).toEqual([`server started (pid ${String(pid())})`]);
   });
 
+  it("shows what a host would be told before there is any, and changes nothing by it", async () => {
+    const { services } = await session.call("render", { host: "compute1", service: null }, null);
+    expect(services.map(({ service }) => service)).toEqual(["host", "chrony", "docker"]);
+    expect(services[1]?.resources[0]?.values[0]).toEqual({
+      field: "servers",
+      value: ["127.0.10.11", "127.0.10.12", "127.0.10.13"],
+      origins: ["cloud.yaml:16", "cloud.yaml:17", "cloud.yaml:18"],
+    });
+    expect(await session.call("runs", { limit: 20 }, null)).toEqual({ runs: [] });
+    await expect(session.call("render", { host: "compute9", service: null }, null)).rejects.toMatchObject({
+      code: "host_unknown",
+    });
+  });
+
   it("goes on over a server that was killed: one more sentence, one more pid, the same answer", async () => {
     const before = pid();
     const status = await session.call("status", {}, null);
@@ -156,6 +171,23 @@ describe("a session with the real server", () => {
     const before = pid();
     await session.close();
     expect(await stopServer(null, before)).toBe(true);
+    expect(readServerFile(place)).toBeNull();
+  });
+
+  it("tells the file and completes its names without a server, and starts none for it", async () => {
+    const stack = stackIn(folder, place.home);
+    const config = configView.parse(
+      JSON.parse((await succeed(stack.run(["config", "show", "--json"]))).stdout),
+    );
+    expect(config.values).toContainEqual({ key: "absentAfter", value: "5m", origin: "default" });
+    const words = ["complete", "--", "--cloud", place.cloudFile, "why", "chrony/chrony@comp"];
+    const { stdout } = await succeed(stack.run(words));
+    expect(stdout).toBe("chrony/chrony@compute1\t\nchrony/chrony@compute2\t\n");
+    // Somebody is in the middle of editing the file: its names are those of before.
+    const text = readFileSync(place.cloudFile, "utf8");
+    writeFileSync(place.cloudFile, `${text}hosts: {`);
+    expect((await succeed(stack.run(words))).stdout).toBe(stdout);
+    writeFileSync(place.cloudFile, text);
     expect(readServerFile(place)).toBeNull();
   });
 

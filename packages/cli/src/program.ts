@@ -2,6 +2,8 @@ import { Command } from "commander";
 import { version } from "@stackctl/protocol";
 import { addAgent } from "./commands/agent.ts";
 import { addApply } from "./commands/apply.ts";
+import { addCompletion } from "./commands/completion.ts";
+import { addConfig } from "./commands/config.ts";
 import { addDrift } from "./commands/drift.ts";
 import { addEvents } from "./commands/events.ts";
 import { addHold } from "./commands/hold.ts";
@@ -9,6 +11,7 @@ import { addHost } from "./commands/host.ts";
 import { addInit } from "./commands/init.ts";
 import { addPlan } from "./commands/plan.ts";
 import { addPreflight } from "./commands/preflight.ts";
+import { addRender } from "./commands/render.ts";
 import { addRepair } from "./commands/repair.ts";
 import { addRuns } from "./commands/runs.ts";
 import { addSecret } from "./commands/secret.ts";
@@ -27,6 +30,8 @@ export function makeProgram(): Command {
   for (const add of [
     addInit,
     addPreflight,
+    addConfig,
+    addRender,
     addPlan,
     addApply,
     addStatus,
@@ -40,6 +45,7 @@ export function makeProgram(): Command {
     addSecret,
     addServer,
     addAgent,
+    addCompletion,
   ]) {
     add(program);
   }

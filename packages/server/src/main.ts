@@ -4,8 +4,11 @@ import { text as readAll } from "node:stream/consumers";
 import { parseArgs } from "node:util";
 import pino from "pino";
 import { errorData, StackctlError } from "@stackctl/protocol";
+import { namesOf } from "./compile/names.ts";
 import { initAnswers, renderInit } from "./config/init.ts";
-import { parseCloud } from "./config/load.ts";
+import { loadCloud, parseCloud } from "./config/load.ts";
+import type { LoadedCloud } from "./config/model.ts";
+import { configOf } from "./config/show.ts";
 import { startServer } from "./server.ts";
 
 /** The descriptor on which whoever started the server hears how the start went, one JSON object a line. */
@@ -13,7 +16,8 @@ const readyDescriptor = 3;
 
 /**
  * `start --cloud FILE --home DIR`: serves until it is told to end. Says `{progress}`, then `{ready}` or `{error}` on
- * descriptor 3. `init`: answers as JSON on standard input, `{file}` or `{error}` on standard output.
+ * descriptor 3. `init`: answers as JSON on standard input, `{file}` or `{error}` on standard output. `config --cloud FILE`
+ * and `names --cloud FILE`: what the file says, or `{error}`, on standard output; no server is needed for it.
  */
 async function main(): Promise<void> {
   const [command = "", ...args] = process.argv.slice(2);
@@ -22,8 +26,14 @@ async function main(): Promise<void> {
       return start(args);
     case "init":
       return init();
+    case "config":
+      tell(args, configOf);
+      return;
+    case "names":
+      tell(args, namesOf);
+      return;
     default:
-      throw new StackctlError("usage", `unknown command ${command}; there are start and init`);
+      throw new StackctlError("usage", `unknown command ${command}; there are start, init, config and names`);
   }
 }
 
@@ -79,6 +89,17 @@ async function init(): Promise<void> {
     // What was answered goes into the file as it is: what would be a mistake there is one here.
     parseCloud(file, "cloud.yaml");
     process.stdout.write(JSON.stringify({ file }));
+  } catch (error) {
+    process.stdout.write(JSON.stringify({ error: errorData(error) }));
+  }
+}
+
+/** Answers a question about the file alone. */
+function tell(args: string[], answer: (loaded: LoadedCloud) => unknown): void {
+  try {
+    const { values } = parseArgs({ args, options: { cloud: { type: "string" } } });
+    if (values.cloud === undefined) throw new StackctlError("usage", "--cloud is needed");
+    process.stdout.write(JSON.stringify(answer(loadCloud(resolve(values.cloud)))));
   } catch (error) {
     process.stdout.write(JSON.stringify({ error: errorData(error) }));
   }

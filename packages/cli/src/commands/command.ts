@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { InvalidArgumentError, type Command } from "commander";
 import type { Scope } from "@stackctl/protocol";
 import { findPlace, type Place } from "../place.ts";
 import { harmless } from "../output/text.ts";
@@ -42,4 +42,12 @@ export function scopeOf(words: readonly string[]): Scope {
   if (first === undefined) return "aio";
   if (words.length === 1 && (first === "aio" || first === "controller" || first === "compute")) return first;
   return [...words];
+}
+
+/** How many of something are wanted, for an option. @throws InvalidArgumentError */
+export function limitOf(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 500)
+    throw new InvalidArgumentError("a number from 1 to 500 is needed");
+  return value;
 }

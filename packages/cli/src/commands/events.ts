@@ -1,8 +1,8 @@
-import { InvalidArgumentError, type Command } from "commander";
+import type { Command } from "commander";
 import { maxWaitMs, type EventView } from "@stackctl/protocol";
 import { renderEvent } from "../output/event.ts";
 import { harmless } from "../output/text.ts";
-import { shared, withServer } from "./command.ts";
+import { limitOf, shared, withServer } from "./command.ts";
 
 /** `events [-f]`: what happened, oldest first. */
 export function addEvents(program: Command): void {
@@ -34,11 +34,4 @@ export function addEvents(program: Command): void {
         }
       });
     });
-}
-
-function limitOf(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 500)
-    throw new InvalidArgumentError("a number from 1 to 500 is needed");
-  return value;
 }

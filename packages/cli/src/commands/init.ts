@@ -1,9 +1,7 @@
-import { spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
-import { text as readAll } from "node:stream/consumers";
 import { InvalidArgumentError, type Command } from "commander";
-import { errorFromData, StackctlError, type ErrorData } from "@stackctl/protocol";
-import { needBundle, serverBundle } from "../server-process.ts";
+import { StackctlError } from "@stackctl/protocol";
+import { askBundle } from "../server-bundle.ts";
 import { remark, shared } from "./command.ts";
 
 interface InitOptions {
@@ -56,7 +54,8 @@ export function addInit(program: Command): void {
           details: { remedy: "look at what it would do with: stackctl plan" },
         });
       }
-      const file = await rendered(answersOf(options));
+      // Rendered by the server's own code: only that knows the schema.
+      const { file } = (await askBundle(["init"], { input: answersOf(options) })) as { file: string };
       writeNew(cloudFile, file);
       remark(`${cloudFile} written. Put your hosts and networks into it, then: stackctl preflight`);
       if (options.proxy?.includes("@") === true)
@@ -92,16 +91,6 @@ function answersOf(options: InitOptions): unknown {
 
 function defined(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
-}
-
-/** The file, rendered by the server's own code: only that knows the schema. */
-async function rendered(answers: unknown): Promise<string> {
-  needBundle(serverBundle);
-  const child = spawn(process.execPath, [serverBundle, "init"], { stdio: ["pipe", "pipe", "inherit"] });
-  child.stdin.end(JSON.stringify(answers));
-  const result = JSON.parse(await readAll(child.stdout)) as { file?: string; error?: ErrorData };
-  if (result.error !== undefined) throw errorFromData(result.error);
-  return result.file ?? "";
 }
 
 /** Writes a file that is not there yet, in a folder that is. @throws StackctlError `file_failed` */

@@ -1,13 +1,24 @@
 import type { Command } from "commander";
 import { StackctlError } from "@stackctl/protocol";
 import { followRun } from "../follow-run.ts";
-import { shared, withServer } from "./command.ts";
+import { renderRuns } from "../output/runs.ts";
+import { limitOf, print, shared, withServer } from "./command.ts";
 
-/** `runs attach [ID]`: follows a run that is under way, or shows how one ended. */
+/** `runs [list]`: the last runs; `runs attach [ID]`: follows a run that is under way, or shows how one ended. */
 export function addRuns(program: Command): void {
-  program
-    .command("runs")
-    .description("about runs")
+  const runs = program.command("runs").description("about runs; alone it lists them");
+  runs
+    .command("list", { isDefault: true })
+    .description("the last runs, newest first")
+    .option("--limit <n>", "how many of them, 1 to 500", limitOf, 20)
+    .action(async (options: { limit: number }, command: Command) => {
+      const { place, json } = shared(command);
+      const answer = await withServer(place, (session) =>
+        session.call("runs", { limit: options.limit }, "asking the server"),
+      );
+      print(json, answer.runs, (shown) => renderRuns(shown, Date.now()));
+    });
+  runs
     .command("attach")
     .description("follow a run that is under way, or see how one ended")
     .argument("[id]", "the last one unless given")
@@ -18,7 +29,7 @@ export function addRuns(program: Command): void {
           id === undefined ? (await session.call("status", {}, "asking the server")).run?.id : Number(id);
         if (runId === undefined || !Number.isInteger(runId) || runId < 1) {
           throw new StackctlError("usage", id === undefined ? "there was no run yet" : `${id} is no run`, {
-            details: { remedy: "stackctl apply aio" },
+            details: { remedy: id === undefined ? "stackctl apply aio" : "stackctl runs" },
           });
         }
         return followRun(session, runId, { json, joined: false });

@@ -3,14 +3,18 @@ import { StackctlError } from "@stackctl/protocol";
 import { renderWhy } from "../output/event.ts";
 import { print, shared, withServer } from "./command.ts";
 
-/** `why RESOURCE@HOST`: what changed a thing, and what for, newest first. */
+/** `why RESOURCE@HOST`, or the two words in any order: what changed a thing, and what for, newest first. */
 export function addWhy(program: Command): void {
   program
     .command("why")
     .description("what changed a thing, and what for, newest first")
     .argument("<resource@host>", "such as chrony/chrony@compute1")
-    .action(async (word: string, _options: unknown, command: Command) => {
+    .argument("[host]", "in place of @host")
+    .action(async (first: string, second: string | undefined, _options: unknown, command: Command) => {
       const { place, json } = shared(command);
+      // As `repair` and `render` have it, the host comes first; a resource's id is told by its slash.
+      const word =
+        second === undefined ? first : second.includes("/") ? `${second}@${first}` : `${first}@${second}`;
       const at = word.lastIndexOf("@");
       if (at < 1 || at === word.length - 1) {
         throw new StackctlError("usage", `${word} names no resource of a host`, {

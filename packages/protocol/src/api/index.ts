@@ -2,13 +2,11 @@ import * as z from "zod/mini";
 import { cause } from "../cause.ts";
 import { hostName, role, secretName, serviceName } from "../names.ts";
 import { outcome, resourceOutcome } from "../outcome.ts";
+import { scope } from "./scope.ts";
+import { renderView, runRow } from "./show.ts";
 
-/** Which hosts a run or plan is about. */
-export const scope = z.union([
-  z.enum(["aio", "controller", "compute"]),
-  z.array(hostName).check(z.minLength(1), z.maxLength(1000)),
-]);
-export type Scope = z.infer<typeof scope>;
+export * from "./scope.ts";
+export * from "./show.ts";
 
 const count = z.int().check(z.nonnegative());
 const instant = z.iso.datetime();
@@ -235,6 +233,16 @@ export const apiMethods = {
   run: {
     request: z.strictObject({ runId: count, after: count, waitMs: wait }),
     answer: z.strictObject({ run: runView, entries: z.array(runEntry) }),
+  },
+  /** The last runs, newest first. */
+  runs: {
+    request: z.strictObject({ limit: z.int().check(z.minimum(1), z.maximum(500)) }),
+    answer: z.strictObject({ runs: z.array(runRow) }),
+  },
+  /** What a host's documents would be, or one service's; asks nobody and changes nothing. */
+  render: {
+    request: z.strictObject({ host: hostName, service: z.nullable(serviceName) }),
+    answer: renderView,
   },
   status: { request: empty, answer: statusResult },
   drift: {

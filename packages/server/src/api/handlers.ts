@@ -19,6 +19,8 @@ import type { Store } from "../store/store.ts";
 import type { Vault } from "../vault/vault.ts";
 import type { ApiHandlers } from "./api.ts";
 import { preflight } from "./preflight.ts";
+import { renderHost } from "./render.ts";
+import { runList } from "./run-list.ts";
 import { services } from "../services/index.ts";
 import { statusOf } from "./status.ts";
 import { targetFrom } from "./target.ts";
@@ -87,6 +89,8 @@ export function handlers(options: HandlersOptions): ApiHandlers {
       await runs.news(waitMs);
       return { run: runs.view(runId), entries: entries() };
     },
+    runs: ({ limit }) => ({ runs: runList(store, limit) }),
+    render: ({ host, service }) => renderHost(load(), planner, host, service),
     status: async (): Promise<StatusResult> => {
       await options.settled;
       return statusOf(load().cloud, store, fleet, options, Date.now());

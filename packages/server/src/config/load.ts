@@ -17,7 +17,7 @@ import {
 } from "yaml";
 import type { z } from "zod";
 import { crossCheck, modelOf, type Finding } from "./checks.ts";
-import type { LoadedCloud } from "./model.ts";
+import { byDefault, type LoadedCloud } from "./model.ts";
 import { cloudSchema } from "./schema.ts";
 
 /** Longer files are no cloud of ours, whatever they are. */
@@ -120,7 +120,10 @@ export function parseCloud(text: string, file: string): LoadedCloud {
     cloud: modelOf(parsed.data, homedir()),
     text,
     file,
-    origin: (path) => `${name}:${String(at(offsetOf(document, path, true)).line)}`,
+    origin: (path) =>
+      Object.hasOwn(raw, path[0] ?? "")
+        ? `${name}:${String(at(offsetOf(document, path, true)).line)}`
+        : byDefault,
   };
 }
 

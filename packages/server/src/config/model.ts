@@ -85,6 +85,9 @@ export const registryPasswordSecret = "registry-password";
 /** The secret that holds the password of `packages.proxy`. */
 export const proxyPasswordSecret = "packages-proxy-password";
 
+/** Where a value is from that nobody wrote. */
+export const byDefault = "default";
+
 /** A cloud with where each key stands, for messages and causes. */
 export interface LoadedCloud {
   readonly cloud: Cloud;
@@ -92,6 +95,6 @@ export interface LoadedCloud {
   readonly text: string;
   /** Absolute path. */
   readonly file: string;
-  /** `cloud.yaml:24` for a path of keys such as `["hosts", "controller1", "address"]`; the nearest parent that exists otherwise. */
+  /** `cloud.yaml:24` for a path of keys such as `["hosts", "controller1", "address"]`; the nearest parent that exists otherwise, {@link byDefault} when none does. */
   origin(path: readonly string[]): string;
 }

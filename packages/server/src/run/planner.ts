@@ -67,7 +67,7 @@ export class Planner {
 
   /** The documents of one host as the cloud wants them now. */
   compile(loaded: LoadedCloud, host: CloudHost): CompiledHost {
-    const context = this.#context(loaded);
+    const context = this.context(loaded);
     const held = this.#store
       .documents(host.name)
       .filter(
@@ -79,10 +79,11 @@ export class Planner {
 
   /** The steps of other hosts that a step waits for. */
   before(loaded: LoadedCloud, host: CloudHost, service: string): ReturnType<typeof stepsBefore> {
-    return stepsBefore(service, host, this.#context(loaded));
+    return stepsBefore(service, host, this.context(loaded));
   }
 
-  #context({ cloud }: LoadedCloud): CompileContext {
+  /** What services may look at, beside the host, as it is now. */
+  context({ cloud }: LoadedCloud): CompileContext {
     return {
       cloud,
       secretVersion: (name) => this.#vault.needVersion(name),

@@ -241,6 +241,11 @@ export class Store {
     return row === null ? null : runRow(row);
   }
 
+  /** The last runs, newest first. */
+  lastRuns(limit: number): RunRow[] {
+    return this.#all("SELECT * FROM run ORDER BY id DESC LIMIT ?", limit).map(runRow);
+  }
+
   openRuns(): RunRow[] {
     return this.#all("SELECT * FROM run WHERE endedAt IS NULL ORDER BY id").map(runRow);
   }
