@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { needTools } from "./lab/up.ts";
 import { root } from "./stack.ts";
 
 /**
@@ -74,6 +75,10 @@ await run("dependency direction", "depcruise", [
 ]);
 await run("dead code", "knip", []);
 await vitest("unit");
+// Integration logs in to an sshd of its own, and a test installs nothing.
+await needTools((text) => {
+  console.log(text);
+});
 await vitest("integration");
 await vitest("e2e");
 rmSync(folder, { recursive: true });

@@ -58,6 +58,8 @@ const tools: Readonly<Record<string, string>> = {
   "/usr/sbin/ethtool": "ethtool",
   "/usr/bin/openssl": "openssl",
   "/usr/bin/ssh-keygen": "openssh-client",
+  // Not for the lab: the integration tests log in to one of their own on loopback.
+  "/usr/sbin/sshd": "openssh-server",
   "/usr/bin/ip": "iproute2",
   "/usr/bin/pgrep": "procps",
   "/usr/sbin/mkfs.ext4": "e2fsprogs",
@@ -225,6 +227,11 @@ function assertFree(lab: Lab): void {
 const policy = "/usr/sbin/policy-rc.d";
 const policyText =
   "#!/bin/sh\n# From stackctl lab: its own squid and chronyd are wanted, not the distribution's.\nexit 101\n";
+
+/** Sees to it that this machine has what the lab, and the tests on this machine's own sshd, are made with. */
+export async function needTools(say: (text: string) => void): Promise<void> {
+  await locked("machine", "tools", say, () => installTools(say));
+}
 
 async function installTools(say: (text: string) => void): Promise<void> {
   // Left by a kill in the middle of what follows; it would keep every service of this machine from starting.

@@ -20,6 +20,7 @@ import {
   type EventHeader,
   type FactsAnswer,
   type HoldsAnswer,
+  type FactsOrder,
   type PackagesWay,
   type Outcome,
   type PermitAnswer,
@@ -61,7 +62,7 @@ export interface AgentOptions {
   readonly host: Host;
   readonly behaviours: Behaviours;
   /** What the host is; read in a child, so that what that needs stays out of this process. */
-  readonly facts: (way: PackagesWay) => Promise<FactsAnswer>;
+  readonly facts: (order: FactsOrder) => Promise<FactsAnswer>;
   readonly log: (fields: Record<string, unknown>, message: string) => void;
 }
 
@@ -266,7 +267,7 @@ export class Agent {
       case "ping":
         return { version, bootId: host.system.bootId(), timeMs: Date.now() };
       case "facts":
-        return facts(this.#packagesWay(request.packages));
+        return facts({ packages: this.#packagesWay(request.packages), names: request.names });
       case "permit":
         return { taken: this.#permitCame(request.wish, request.untilMs) };
       case "holds":

@@ -3,10 +3,10 @@ import {
   errorData,
   factsAnswer,
   hostPaths,
-  packagesWay,
+  factsOrder,
   version,
   type FactsAnswer,
-  type PackagesWay,
+  type FactsOrder,
 } from "@stackctl/protocol";
 import { Agent } from "./agent.ts";
 import { openAgentBus } from "./bus/nats.ts";
@@ -47,8 +47,8 @@ async function main(): Promise<void> {
       return run();
     case "facts": {
       const { factsAnswerOf } = await import("./facts/facts.ts");
-      const way = packagesWay.parse(JSON.parse(await readAll(process.stdin)));
-      process.stdout.write(JSON.stringify(await factsAnswerOf(way)));
+      const order = factsOrder.parse(JSON.parse(await readAll(process.stdin)));
+      process.stdout.write(JSON.stringify(await factsAnswerOf(order)));
       return;
     }
     case "version":
@@ -81,11 +81,11 @@ async function run(): Promise<void> {
 }
 
 /** Lets a child read the facts: what that needs is gone with it. How packages are reached goes over its standard input. */
-async function askFacts(way: PackagesWay): Promise<FactsAnswer> {
+async function askFacts(order: FactsOrder): Promise<FactsAnswer> {
   const self = process.argv[1] ?? "";
   // The child needs the library that was pushed beside Node, as this process does.
   const argv = [`LD_LIBRARY_PATH=${hostPaths.current}`, process.execPath, self, "facts"];
-  const { code, stdout, stderr } = await query("env", argv, 25_000, JSON.stringify(way));
+  const { code, stdout, stderr } = await query("env", argv, 26_000, JSON.stringify(order));
   if (code !== 0) throw new Error(`facts ended with ${String(code)}: ${stderr.slice(-300)}`);
   return factsAnswer.parse(JSON.parse(stdout));
 }

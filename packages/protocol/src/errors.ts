@@ -29,6 +29,7 @@ export const errorCodes = {
   nats_unavailable: "operational",
   ssh_unreachable: "operational",
   ssh_auth_failed: "operational",
+  ssh_jump_refused: "operational",
   ssh_key_unreadable: "operational",
   ssh_sudo_refused: "operational",
   host_key_changed: "operational",

@@ -19,6 +19,11 @@ export const clusterName = z.string().check(z.regex(/^[a-z][a-z0-9-]{0,40}$/));
 /** The name of a resource within its type, such as `br-ex` in `ovs-bridge/br-ex`. */
 export const resourceName = z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._@:+-]{0,127}$/));
 
+/** What an SSH key is pinned under: a host's name, or the jump host's with its port, such as `bastion.example.org:22`. */
+export const pinName = z
+  .string()
+  .check(z.regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?$/));
+
 /** The name of a secret in the vault, such as `packages-proxy-password`. */
 export const secretName = z.string().check(z.regex(/^[a-z][a-z0-9-]{0,62}$/));
 

@@ -8,3 +8,9 @@ export const ports = {
   registry: 4000,
   memcached: 11211,
 } as const;
+
+/** Those that a service of ours takes on a host, with whose they are. */
+export const servicePorts = {
+  registry: ports.registry,
+  memcached: ports.memcached,
+} as const;

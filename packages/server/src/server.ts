@@ -16,16 +16,16 @@ import {
 } from "@stackctl/protocol";
 import { answerCall } from "./api/api.ts";
 import { handlers } from "./api/handlers.ts";
+import { Logins } from "./bootstrap/logins.ts";
 import { runtimeArchive } from "./bootstrap/runtime.ts";
 import { connectBus } from "./bus/nats.ts";
 import { loadCloud, parseCloud } from "./config/load.ts";
-import type { CloudHost, LoadedCloud } from "./config/model.ts";
+import { sshPassphraseSecret, type CloudHost, type LoadedCloud } from "./config/model.ts";
 import { Questions } from "./fleet/ask.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { Holds } from "./fleet/holds.ts";
 import { Intake } from "./fleet/intake.ts";
 import { Permits } from "./fleet/permits.ts";
-import { listens } from "./listens.ts";
 import { natsServerBinary } from "./nats/binary.ts";
 import { startNats } from "./nats/process.ts";
 import { Enroller } from "./run/enroller.ts";
@@ -147,8 +147,15 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       cacheDir: join(home, "cache"),
     }),
   );
+  const logins = new Logins({
+    pin: (name) => store.pin(name),
+    passphrase: () =>
+      vault.version(sshPassphraseSecret) === null ? null : vault.reveal(sshPassphraseSecret),
+    agentSocket: process.env["SSH_AUTH_SOCK"] ?? null,
+  });
   const enroller = new Enroller({
     store,
+    logins,
     fleet,
     runtime,
     trust: {
@@ -278,6 +285,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const api = handlers({
     store,
     vault,
+    logins,
     fleet,
     permits,
     holds,
@@ -306,12 +314,12 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       if (fleet.presence(host)?.state === "ok") runs.hostReturned(host, lastGood);
   }, 1000);
   // A host that was off before it was ever enrolled can't say that it is back: its sshd is looked for now and then.
-  const knock = async ({ name, addresses, sshPort }: CloudHost): Promise<void> => {
-    if (store.agent(name) !== null || !runs.owed(name)) return;
-    if (await listens(addresses.management, sshPort)) runs.hostReturned(name, lastGood);
+  const knock = async (host: CloudHost, { cloud }: LoadedCloud): Promise<void> => {
+    if (store.agent(host.name) !== null || !runs.owed(host.name)) return;
+    if (await logins.listens(host, cloud)) runs.hostReturned(host.name, lastGood);
   };
   const knocker = setInterval(() => {
-    for (const host of lastGood.cloud.hosts) void knock(host);
+    for (const host of lastGood.cloud.hosts) void knock(host, lastGood);
   }, 10_000);
 
   runs.resume();

@@ -1,50 +1,29 @@
-import { closeSync, mkdtempSync, openSync, rmSync, statfsSync, writeFileSync } from "node:fs";
-import { availableParallelism, hostname, machine, networkInterfaces, tmpdir, totalmem } from "node:os";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { StackctlError, type Facts, type FactsAnswer, type PackagesWay } from "@stackctl/protocol";
+import {
+  factsScript,
+  parseFacts,
+  StackctlError,
+  type Facts,
+  type FactsAnswer,
+  type FactsOrder,
+  type PackagesWay,
+} from "@stackctl/protocol";
 import { problemOf } from "../host/apt.ts";
-import { readOrNull } from "../host/files.ts";
 import { query } from "../host/query.ts";
 
-/** What this host is. Runs in a short-lived child: what `systeminformation` loads is gone with it. */
-export async function collectFacts(): Promise<Facts> {
-  const { default: information } = await import("systeminformation");
-  const flags = await information.cpuFlags();
-  const disk = statfsSync("/var/lib");
-  const release = readOrNull("/etc/os-release") ?? "";
-  const field = (name: string): string => new RegExp(`^${name}="?([^"\n]*)"?$`, "m").exec(release)?.[1] ?? "";
-  const addresses = networkInterfaces();
-  return {
-    hostname: hostname(),
-    bootId: (readOrNull("/proc/sys/kernel/random/boot_id") ?? "").trim(),
-    os: { id: field("ID"), version: field("VERSION_ID") },
-    architecture: machine(),
-    cores: availableParallelism(),
-    memoryMiB: Math.floor(totalmem() / 1048576),
-    disk: {
-      totalMiB: Math.floor((disk.blocks * disk.bsize) / 1048576),
-      freeMiB: Math.floor((disk.bavail * disk.bsize) / 1048576),
-    },
-    // /sys shows the machine's own NICs even inside a container; this file is of the host's network stack.
-    nics: (readOrNull("/proc/net/dev") ?? "")
-      .split("\n")
-      .flatMap((line) => /^\s*([^:\s]+):/.exec(line)?.[1] ?? [])
-      .filter((name) => name !== "lo")
-      .map((name) => ({
-        name,
-        addresses: (addresses[name] ?? [])
-          .filter(({ family }) => family === "IPv4")
-          .map(({ address }) => address),
-        up: addresses[name] !== undefined,
-      })),
-    timeMs: Date.now(),
-    kvm: kvm(flags),
-  };
+/** What this host is, asked as the server asks one that has no agent yet. @throws Error when an answer is not of its form */
+async function collectFacts(names: readonly string[]): Promise<Facts> {
+  const { stdout } = await query("sh", ["-c", factsScript, "facts", ...names], 24_000);
+  return parseFacts(stdout);
 }
 
 /** What the host answers to a `facts` request; printed by `agent.cjs facts`. */
-export async function factsAnswerOf(way: PackagesWay): Promise<FactsAnswer> {
-  return { facts: await collectFacts(), packagesProblem: await packagesProblem(way) };
+export async function factsAnswerOf({ packages, names }: FactsOrder): Promise<FactsAnswer> {
+  const [found, problem] = await Promise.all([collectFacts(names), packagesProblem(packages)]);
+  // The clock as it is when the answer goes out.
+  return { facts: { ...found, timeMs: Date.now() }, packagesProblem: problem };
 }
 
 /**
@@ -92,20 +71,4 @@ async function packagesProblem({ url, proxy }: PackagesWay): Promise<string | nu
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Whether guests can use the processor's virtualisation: the device must open, to be there is not enough. */
-function kvm(flags: string): Facts["kvm"] {
-  try {
-    closeSync(openSync("/dev/kvm", "r+"));
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-    const why = code === "ENOENT" ? "there is no /dev/kvm" : `/dev/kvm does not open (${code})`;
-    return { usable: false, why };
-  }
-  const extension = /\b(vmx|svm)\b/.exec(flags)?.[1];
-  return {
-    usable: true,
-    why: extension === undefined ? "/dev/kvm opens" : `/dev/kvm opens (${extension})`,
-  };
 }

@@ -2,7 +2,7 @@ import { userInfo } from "node:os";
 import type { Command } from "commander";
 import { StackctlError } from "@stackctl/protocol";
 import { followRun } from "../follow-run.ts";
-import { remark, scopeOf, shared, withServer } from "./command.ts";
+import { ownSshAgent, remark, scopeOf, shared, withServer } from "./command.ts";
 
 /** `apply aio|controller|compute|HOST...`: makes the cloud what the file says. */
 export function addApply(program: Command): void {
@@ -27,7 +27,7 @@ export function addApply(program: Command): void {
         process.once("SIGINT", interrupted);
         const { runId, joined } = await session.call(
           "apply",
-          { scope: scopeOf(words), plan: options.plan ?? null, by: userInfo().username },
+          { scope: scopeOf(words), plan: options.plan ?? null, by: userInfo().username, ...ownSshAgent() },
           options.plan === undefined ? "starting the run" : "asking the hosts whether the plan still holds",
           60_000,
         );

@@ -1,3 +1,4 @@
+import { isAbsolute } from "node:path";
 import { InvalidArgumentError, type Command } from "commander";
 import type { Scope } from "@stackctl/protocol";
 import { findPlace, type Place } from "../place.ts";
@@ -34,6 +35,15 @@ export async function withServer<T>(place: Place, work: (session: Session) => Pr
 /** Prints a result: exactly the object with `--json`, its text otherwise. */
 export function print<T>(json: boolean, result: T, text: (shown: T) => string): void {
   process.stdout.write(`${json ? JSON.stringify(result, null, 2) : text(harmless(result))}\n`);
+}
+
+/**
+ * The ssh agent of whoever types this, for a command that may log in: the server may have been started elsewhere, and
+ * cannot know it.
+ */
+export function ownSshAgent(): { sshAgent?: string } {
+  const socket = process.env["SSH_AUTH_SOCK"] ?? "";
+  return isAbsolute(socket) ? { sshAgent: socket } : {};
 }
 
 /** The scope that was named; nothing named: everything. */

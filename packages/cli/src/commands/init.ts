@@ -15,6 +15,8 @@ interface InitOptions {
   readonly sshUser?: string;
   readonly sshPort?: number;
   readonly sshKey?: string;
+  readonly sshAgent?: boolean;
+  readonly jumpHost?: string;
   readonly mirror?: string;
   readonly securityMirror?: string;
   readonly proxy?: string;
@@ -39,6 +41,8 @@ export function addInit(program: Command): void {
     .option("--ssh-user <user>", "who logs in")
     .option("--ssh-port <port>", "sshd's port", whole)
     .option("--ssh-key <file>", "private key")
+    .option("--ssh-agent", "the ssh agent's keys in place of a file")
+    .option("--jump-host <[user@]host[:port]>", "the hosts are logged in to through it")
     .option("--mirror <url>", "Debian's mirror")
     .option("--security-mirror <url>", "mirror of bookworm-security")
     .option("--proxy <url>", "http://[user@]host:port")
@@ -77,7 +81,12 @@ function answersOf(options: InitOptions): unknown {
     management: network(options.management, 0),
     public: network(options.public, 1),
     data: network(options.data, 2),
-    ssh: defined({ user: options.sshUser, port: options.sshPort, privateKey: options.sshKey }),
+    ssh: defined({
+      user: options.sshUser,
+      port: options.sshPort,
+      privateKey: options.sshAgent === true ? null : options.sshKey,
+      jumpHost: options.jumpHost,
+    }),
     packages: defined({
       mirror: options.mirror,
       securityMirror: options.securityMirror,

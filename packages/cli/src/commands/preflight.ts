@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { renderPreflight } from "../output/preflight.ts";
-import { print, scopeOf, shared, withServer } from "./command.ts";
+import { ownSshAgent, print, scopeOf, shared, withServer } from "./command.ts";
 
 /** `preflight [SCOPE]`: looks at every host before anything is done to it; exit 1 when a problem stands in the way. */
 export function addPreflight(program: Command): void {
@@ -11,7 +11,12 @@ export function addPreflight(program: Command): void {
     .action(async (words: string[], _options: unknown, command: Command) => {
       const { place, json } = shared(command);
       const { rows } = await withServer(place, (session) =>
-        session.call("preflight", { scope: scopeOf(words) }, "looking at the hosts", 60_000),
+        session.call(
+          "preflight",
+          { scope: scopeOf(words), ...ownSshAgent() },
+          "looking at the hosts",
+          60_000,
+        ),
       );
       print(json, rows, renderPreflight);
       process.exitCode = rows.some(({ problems }) => problems.some(({ severity }) => severity === "error"))

@@ -429,9 +429,11 @@ describe("preflight", () => {
     cores: 16,
     memoryMiB: 65_536,
     diskMiB: 1_887_436,
+    disks: { empty: 1, all: 3 },
     nics: "3/3",
     kvm: "-",
     clockSeconds: 0.2,
+    time: "chrony",
     packages: "ok",
     problems: [],
     ...more,
@@ -444,12 +446,38 @@ describe("preflight", () => {
         row("compute1", { via: "agent", kvm: "yes, vmx", clockSeconds: -0.1 }),
       ]),
     ).toMatchInlineSnapshot(`
-      "             ssh    os         cpu  mem     disk free  nics  kvm       clock   packages
-      controller1  ok     debian 12  16   64 GiB  1.8 TB     3/3   -         +0.2 s  ok
-      compute1     agent  debian 12  16   64 GiB  1.8 TB     3/3   yes, vmx  -0.1 s  ok
+      "             ssh    os         cpu  mem     free    disks  nics  kvm  clock   time    apt
+      controller1  ok     debian 12  16   64 GiB  1.8 TB  1/3    3/3   -    +0.2 s  chrony  ok
+      compute1     agent  debian 12  16   64 GiB  1.8 TB  1/3    3/3   vmx  -0.1 s  chrony  ok
 
       All is well. Next: stackctl apply aio"
     `);
+  });
+
+  it("fits into 100 columns, whatever the name and the figures", () => {
+    const wide = {
+      ssh: "ok",
+      via: "agent" as const,
+      cores: 192,
+      memoryMiB: 900 * 1024,
+      kvm: "yes, by /dev/kvm",
+      disks: { empty: 11, all: 24 },
+      clockSeconds: -86_400.5,
+      time: "timesyncd",
+      packages: "FAIL",
+    };
+    const text = renderPreflight([
+      row("a-host-with-a-name-of-32-letters", wide),
+      row("b", { kvm: "no: none" }),
+    ]);
+    expect(
+      Math.max(
+        ...text
+          .split("\n")
+          .slice(0, 3)
+          .map((line) => line.length),
+      ),
+    ).toBeLessThanOrEqual(100);
   });
 
   it("names each problem with its remedy", () => {
@@ -467,8 +495,8 @@ describe("preflight", () => {
         row("controller3", { ...nothing, ssh: "FAIL", clockSeconds: null, packages: null, problems }),
       ]),
     ).toMatchInlineSnapshot(`
-      "             ssh   os         cpu  mem     disk free  nics  kvm  clock   packages
-      controller1  ok    debian 12  16   64 GiB  1.8 TB     3/3   -    +0.2 s  ok
+      "             ssh   os         cpu  mem     free    disks  nics  kvm  clock   time    apt
+      controller1  ok    debian 12  16   64 GiB  1.8 TB  1/3    3/3   -    +0.2 s  chrony  ok
       controller3  FAIL
 
       controller3: the key offered is not the one seen before. If the machine was reinstalled: stackctl host forget-key controller3

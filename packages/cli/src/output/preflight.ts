@@ -1,35 +1,41 @@
 import type { PreflightRow } from "@stackctl/protocol";
-import { count, oneLine, paint, table } from "./text.ts";
+import { clip, count, oneLine, paint, table, width } from "./text.ts";
 
 /** What preflight found: a row for each host, then each problem with what to do. Pure. */
 export function renderPreflight(rows: readonly PreflightRow[]): string {
   const cell = (value: string | number | null): string => (value === null ? "?" : String(value));
-  const lines = table([
-    ["", "ssh", "os", "cpu", "mem", "disk free", "nics", "kvm", "clock", "packages"],
-    ...rows.map((row) =>
-      row.ssh === "FAIL"
-        ? [row.host, paint("red", "FAIL"), "", "", "", "", "", "", "", ""]
-        : [
-            row.host,
-            row.via === "agent" ? "agent" : row.ssh,
-            cell(row.os),
-            cell(row.cores),
-            size(row.memoryMiB),
-            size(row.diskMiB),
-            cell(row.nics),
-            cell(row.kvm),
-            row.clockSeconds === null
-              ? "?"
-              : `${row.clockSeconds < 0 ? "" : "+"}${String(row.clockSeconds)} s`,
-            cell(row.packages),
-          ],
-    ),
-  ]);
+  const drawn = (nameWidth: number): string[] =>
+    table([
+      ["", "ssh", "os", "cpu", "mem", "free", "disks", "nics", "kvm", "clock", "time", "apt"],
+      ...rows.map((row) =>
+        row.ssh === "FAIL"
+          ? [clip(row.host, nameWidth), paint("red", "FAIL"), "", "", "", "", "", "", "", "", "", ""]
+          : [
+              clip(row.host, nameWidth),
+              row.via === "agent" ? "agent" : row.ssh,
+              cell(row.os),
+              cell(row.cores),
+              size(row.memoryMiB),
+              size(row.diskMiB),
+              row.disks === null ? "?" : `${String(row.disks.empty)}/${String(row.disks.all)}`,
+              cell(row.nics),
+              kvm(row.kvm),
+              row.clockSeconds === null
+                ? "?"
+                : `${row.clockSeconds < 0 ? "" : "+"}${String(row.clockSeconds)} s`,
+              cell(row.time),
+              cell(row.packages),
+            ],
+      ),
+    ]);
+  // A long name is cut to what the line has room for; a problem of the host tells the whole.
+  const longest = Math.max(0, ...rows.map(({ host }) => host.length));
+  const beyond = Math.max(0, ...drawn(longest).map((line) => line.length - width));
   const problems = rows.flatMap((row) => row.problems);
   const errors = problems.filter(({ severity }) => severity === "error").length;
   const warnings = problems.length - errors;
   return [
-    ...lines,
+    ...drawn(longest - beyond),
     "",
     ...problems.map(
       ({ severity, text, remedy }) =>
@@ -39,6 +45,11 @@ export function renderPreflight(rows: readonly PreflightRow[]): string {
       ? ["All is well. Next: stackctl apply aio"]
       : [`${count(errors, "problem")}, ${count(warnings, "warning")}.`]),
   ].join("\n");
+}
+
+/** Why there is none is told as a problem. */
+function kvm(text: string | null): string {
+  return text === null ? "?" : (/^yes, (vmx|svm)$/.exec(text)?.[1] ?? /^(yes|no)/.exec(text)?.[0] ?? text);
 }
 
 function size(mib: number | null): string {

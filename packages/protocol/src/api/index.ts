@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { cause } from "../cause.ts";
-import { hostName, role, secretName, serviceName } from "../names.ts";
+import { hostName, pinName, role, secretName, serviceName } from "../names.ts";
 import { outcome, resourceOutcome } from "../outcome.ts";
 import { scope } from "./scope.ts";
 import { renderView, runRow } from "./show.ts";
@@ -188,9 +188,13 @@ export const preflightRow = z.strictObject({
   cores: z.nullable(count),
   memoryMiB: z.nullable(count),
   diskMiB: z.nullable(count),
+  /** Disks with nothing on them, and all of them. */
+  disks: z.nullable(z.strictObject({ empty: count, all: count })),
   nics: z.nullable(z.string()),
   kvm: z.nullable(z.string()),
   clockSeconds: z.nullable(z.number()),
+  /** The NTP client that keeps its clock; `none`, or `no sync` when it follows no server. */
+  time: z.nullable(z.string()),
   packages: z.nullable(z.string()),
   problems: z.array(
     z.strictObject({ severity: z.enum(["error", "warning"]), text: z.string(), remedy: z.string() }),
@@ -199,6 +203,8 @@ export const preflightRow = z.strictObject({
 export type PreflightRow = z.infer<typeof preflightRow>;
 
 const empty = z.strictObject({});
+/** Socket of the ssh agent of whoever types the command; left out: there is none. */
+const sshAgent = z.optional(z.string().check(z.regex(/^\//), z.maxLength(4096)));
 const wait = z.int().check(z.minimum(0), z.maximum(maxWaitMs));
 
 /**
@@ -220,13 +226,18 @@ export const apiMethods = {
   /** End the server; agents keep their documents true without it. */
   stop: { request: empty, answer: empty },
   preflight: {
-    request: z.strictObject({ scope }),
+    request: z.strictObject({ scope, sshAgent }),
     answer: z.strictObject({ rows: z.array(preflightRow) }),
   },
   plan: { request: z.strictObject({ scope }), answer: planResult },
   /** Starts a run, or answers with the one of the same scope that is under way. */
   apply: {
-    request: z.strictObject({ scope, plan: z.nullable(z.string()), by: z.string().check(z.maxLength(64)) }),
+    request: z.strictObject({
+      scope,
+      plan: z.nullable(z.string()),
+      by: z.string().check(z.maxLength(64)),
+      sshAgent,
+    }),
     answer: z.strictObject({ runId: count, joined: z.boolean() }),
   },
   /** News of a run after entry `after`; waits at most `waitMs` for some. */
@@ -309,7 +320,8 @@ export const apiMethods = {
     }),
   },
   "host-forget-key": {
-    request: z.strictObject({ host: hostName }),
+    /** A host, or the jump host with or without its port. */
+    request: z.strictObject({ host: pinName }),
     answer: z.strictObject({ forgotten: z.nullable(z.string()) }),
   },
   "secret-set": {

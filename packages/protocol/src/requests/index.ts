@@ -3,7 +3,7 @@ import { documentBody } from "../document.ts";
 import { aptProxySpec } from "../resources/apt-proxy.ts";
 import { mirrorUrl } from "../resources/apt-repository.ts";
 import { sealedSecret } from "../seal.ts";
-import { facts } from "../facts.ts";
+import { facts } from "../facts/facts.ts";
 import { clusterName, serviceName } from "../names.ts";
 import { change, resourceOutcome } from "../outcome.ts";
 
@@ -17,6 +17,15 @@ export const packagesWay = z.strictObject({
   proxy: z.nullable(z.string()),
 });
 export type PackagesWay = z.infer<typeof packagesWay>;
+
+/** Names that a host should be able to resolve. They become arguments of a command, so none may look like an option. */
+const namesToResolve = z
+  .array(z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$/)))
+  .check(z.maxLength(40));
+
+/** What the child that reads the facts is told, over its standard input. */
+export const factsOrder = z.strictObject({ packages: packagesWay, names: namesToResolve });
+export type FactsOrder = z.infer<typeof factsOrder>;
 
 /** One thing that is left alone: a service of the host, or (null) the whole host. */
 export const agentHold = z.strictObject({
@@ -64,6 +73,7 @@ export const agentRequest = z.discriminatedUnion("kind", [
   /** What are you; answered by {@link factsAnswer}. */
   z.strictObject({
     kind: z.literal("facts"),
+    names: namesToResolve,
     packages: z.strictObject({
       /** A file to fetch the way apt would, to prove mirror and proxy before they are applied. */
       url: mirrorUrl,

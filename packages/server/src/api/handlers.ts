@@ -17,6 +17,7 @@ import type { Publisher } from "../run/publisher.ts";
 import type { Runs } from "../run/runs.ts";
 import type { Store } from "../store/store.ts";
 import type { Vault } from "../vault/vault.ts";
+import { pinNamed, type Logins } from "../bootstrap/logins.ts";
 import type { ApiHandlers } from "./api.ts";
 import { preflight } from "./preflight.ts";
 import { renderHost } from "./render.ts";
@@ -33,6 +34,7 @@ const holdsMs = 3000;
 export interface HandlersOptions {
   readonly store: Store;
   readonly vault: Vault;
+  readonly logins: Logins;
   readonly fleet: Fleet;
   readonly permits: Permits;
   readonly holds: Holds;
@@ -52,7 +54,7 @@ export interface HandlersOptions {
 
 /** Every call of the command line. */
 export function handlers(options: HandlersOptions): ApiHandlers {
-  const { store, vault, fleet, holds, planner, runs, questions, publisher, load } = options;
+  const { store, vault, logins, fleet, holds, planner, runs, questions, publisher, load } = options;
   const cluster = store.cloud()?.cluster;
   if (cluster === undefined) throw new Error("the store holds no cloud");
   return {
@@ -67,16 +69,19 @@ export function handlers(options: HandlersOptions): ApiHandlers {
       setImmediate(options.stop);
       return {};
     },
-    preflight: async ({ scope }) => {
+    preflight: async ({ scope, sshAgent }) => {
       await options.settled;
-      return { rows: await preflight(load().cloud, scope, { store, vault, fleet, questions, publisher }) };
+      if (sshAgent !== undefined) logins.useAgent(sshAgent);
+      const { cloud } = load();
+      return { rows: await preflight(cloud, scope, { store, logins, vault, fleet, questions, publisher }) };
     },
     plan: async ({ scope }) => {
       await options.settled;
       return planner.plan(load(), scope);
     },
-    apply: async ({ scope, plan, by }) => {
+    apply: async ({ scope, plan, by, sshAgent }) => {
       await options.settled;
+      if (sshAgent !== undefined) logins.useAgent(sshAgent);
       const loaded = load();
       if (plan !== null) await assertFresh(planner, loaded, scope, plan);
       return runs.start(scope, loaded, { kind: "run", text: `by ${by}` }, by);
@@ -143,8 +148,9 @@ export function handlers(options: HandlersOptions): ApiHandlers {
       return { hold, untold: concerned(await holds.settled(holdsMs), host) };
     },
     "host-forget-key": ({ host }) => {
-      const forgotten = store.pin(host);
-      if (forgotten !== null) store.decide("operator", { type: "host.key-forgotten", host });
+      const pinned = pinNamed(host, load().cloud);
+      const forgotten = store.pin(pinned);
+      if (forgotten !== null) store.decide("operator", { type: "host.key-forgotten", host: pinned });
       return { forgotten };
     },
     "secret-set": ({ name, value }) => ({ version: vault.write("operator", name, value) }),

@@ -1,7 +1,7 @@
 import { factsAnswer, type PreflightRow, type Scope } from "@stackctl/protocol";
 import { sshFacts, sshPackagesProblem } from "../bootstrap/facts.ts";
-import { judge, unreachableRow } from "../bootstrap/preflight.ts";
-import { connectSsh, sshTarget } from "../bootstrap/ssh.ts";
+import { judge, namesNeeded, unreachableRow } from "../bootstrap/preflight.ts";
+import type { Logins } from "../bootstrap/logins.ts";
 import { proxyPasswordSecret, type Cloud, type CloudHost } from "../config/model.ts";
 import type { Questions } from "../fleet/ask.ts";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -13,6 +13,7 @@ import type { Vault } from "../vault/vault.ts";
 
 export interface PreflightOptions {
   readonly store: Store;
+  readonly logins: Logins;
   readonly vault: Vault;
   readonly fleet: Fleet;
   readonly questions: Questions;
@@ -53,27 +54,50 @@ async function byAgent(host: CloudHost, cloud: Cloud, options: PreflightOptions)
     proxy: proxy?.spec ?? null,
     sealed: publisher.seal(agent, { resources: proxy === null ? [] : [proxy] }),
   };
-  const answer = factsAnswer.parse(await questions.ask(host.name, { kind: "facts", packages }, 25_000));
-  return judge(host, cloud, answer.facts, answer.packagesProblem, Date.now(), "agent");
+  const names = namesNeeded(host, cloud).map(({ name }) => name);
+  const asked = await questions.ask(host.name, { kind: "facts", packages, names }, 28_000);
+  const { facts, packagesProblem } = factsAnswer.parse(asked);
+  return judge(host, cloud, {
+    facts,
+    packagesProblem,
+    serverTimeMs: Date.now(),
+    via: "agent",
+    cluster: clusterOf(store),
+  });
 }
 
 async function bySsh(
   host: CloudHost,
   cloud: Cloud,
-  { store, vault }: PreflightOptions,
+  { store, logins, vault }: PreflightOptions,
 ): Promise<PreflightRow> {
-  const session = await connectSsh(sshTarget(host, cloud, store.pin(host.name)));
+  const session = await logins.connect(host, cloud);
   try {
-    const facts = await sshFacts(session);
-    const now = Date.now();
-    const problem = await sshPackagesProblem(session, {
+    const facts = await sshFacts(
+      session,
+      namesNeeded(host, cloud).map(({ name }) => name),
+    );
+    const serverTimeMs = Date.now();
+    const packagesProblem = await sshPackagesProblem(session, {
       url: packagesUrl(cloud),
       proxyUrl: cloud.packages.proxy,
       proxyUser: cloud.packages.proxyUser,
       proxyPassword: cloud.packages.proxyUser === null ? null : vault.reveal(proxyPasswordSecret),
     });
-    return judge(host, cloud, facts, problem, now, "ssh");
+    return judge(host, cloud, {
+      facts,
+      packagesProblem,
+      serverTimeMs,
+      via: "ssh",
+      cluster: clusterOf(store),
+    });
   } finally {
     session.close();
   }
+}
+
+function clusterOf(store: Store): string {
+  const cloud = store.cloud();
+  if (cloud === null) throw new Error("the store holds no cloud");
+  return cloud.cluster;
 }

@@ -1,29 +1,18 @@
-import { StackctlError, type Facts } from "@stackctl/protocol";
+import { factsScript, parseFacts, StackctlError, type Facts } from "@stackctl/protocol";
 import type { SshSession } from "./ssh.ts";
 
-/** Reads what a bare host is; one command, which changes nothing. Sections are told apart by a line that no file has. */
-const mark = "--stackctl--";
-const questions: readonly string[] = [
-  "cat /etc/os-release",
-  "cat /proc/meminfo",
-  "nproc",
-  "df -PB1048576 /var/lib",
-  // /sys shows the machine's own NICs even inside a container; ip asks the host's network stack.
-  "ip -o link show",
-  "ip -o -4 address show",
-  "cat /proc/sys/kernel/random/boot_id",
-  "date +%s%3N",
-  "uname -m",
-  "cat /proc/sys/kernel/hostname",
-  "test -c /dev/kvm && echo device; grep -m1 -ow -e vmx -e svm /proc/cpuinfo",
-];
-
-/** What a host is, over SSH and read-only. @throws StackctlError `command_failed` when it is no Linux that we know */
-export async function sshFacts(session: SshSession): Promise<Facts> {
-  const script = questions.map((question) => `{ ${question}; } 2>/dev/null; echo ${mark}`).join("\n");
-  const { stdout, stderr } = await session.run(["sh", "-c", script], { timeoutMs: 20_000 });
+/**
+ * What a host is, over SSH and read-only, asked as its agent would ask.
+ * @param names what it should be able to resolve
+ * @throws StackctlError `command_failed` when it is no Linux that we know
+ */
+export async function sshFacts(session: SshSession, names: readonly string[]): Promise<Facts> {
+  const { stdout, stderr } = await session.run(["sh", "-c", factsScript, "facts", ...names], {
+    asRoot: true,
+    timeoutMs: 25_000,
+  });
   try {
-    return parseFacts(stdout.split(`${mark}\n`));
+    return parseFacts(stdout);
   } catch (cause) {
     throw new StackctlError(
       "command_failed",
@@ -34,55 +23,6 @@ export async function sshFacts(session: SshSession): Promise<Facts> {
       },
     );
   }
-}
-
-/** Facts from the answers to the questions above, in their order. @throws Error when one is not what it should be */
-export function parseFacts(sections: readonly string[]): Facts {
-  const [
-    release = "",
-    memory = "",
-    cores = "",
-    disk = "",
-    links = "",
-    addresses = "",
-    bootId = "",
-    time = "",
-    architecture = "",
-    hostname = "",
-    kvm = "",
-  ] = sections;
-  const field = (name: string): string => new RegExp(`^${name}="?([^"\n]*)"?$`, "m").exec(release)?.[1] ?? "";
-  const number = (text: string | undefined, what: string): number => {
-    const value = Number(text);
-    if (text === undefined || text === "" || !Number.isFinite(value))
-      throw new Error(`${what} is no number: ${String(text)}`);
-    return value;
-  };
-  const df = disk.trim().split("\n").at(-1)?.split(/\s+/) ?? [];
-  const ofLink = (name: string): string[] =>
-    addresses
-      .split("\n")
-      .map((line) => line.trim().split(/\s+/))
-      .filter((words) => words[1] === name && words[2] === "inet")
-      .map((words) => words[3]?.split("/")[0] ?? "");
-  const usable = kvm.includes("device");
-  return {
-    hostname: hostname.trim(),
-    bootId: bootId.trim(),
-    os: { id: field("ID"), version: field("VERSION_ID") },
-    architecture: architecture.trim(),
-    cores: number(cores.trim(), "nproc"),
-    memoryMiB: Math.floor(number(/^MemTotal:\s+(\d+)/m.exec(memory)?.[1], "MemTotal") / 1024),
-    disk: { totalMiB: number(df[1], "size of /var/lib"), freeMiB: number(df[3], "room in /var/lib") },
-    nics: links.split("\n").flatMap((line) => {
-      const [, name, state] = /^\d+: ([^:@]+)[@:].* state (\S+)/.exec(line) ?? [];
-      return name === undefined || name === "lo"
-        ? []
-        : [{ name, addresses: ofLink(name), up: state === "UP" }];
-    }),
-    timeMs: number(time.trim(), "date"),
-    kvm: { usable, why: usable ? (/(vmx|svm)/.exec(kvm)?.[1] ?? "by /dev/kvm") : "no /dev/kvm" },
-  };
 }
 
 /** How packages are reached from a host that has no agent yet. */

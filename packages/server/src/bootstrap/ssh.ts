@@ -1,37 +1,43 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
-import type { Readable } from "node:stream";
+import type { Duplex, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { Client, type ConnectConfig } from "ssh2";
 import { StackctlError } from "@stackctl/protocol";
-import type { Cloud, CloudHost } from "../config/model.ts";
+import type { SshCredentials } from "./ssh-key.ts";
+
+/** How long a TCP connection through the jump host may take. */
+const throughMs = 10_000;
 
 /** Where and as whom to log in. */
 export interface SshTarget {
-  /** The host's name, for messages. */
+  /** The host that all of it is for, for messages. */
   readonly host: string;
+  /** What is logged in to, as people call it: the host, or `the jump host ops@bastion.example.org:22`. */
+  readonly name: string;
   readonly address: string;
   readonly port: number;
   readonly user: string;
-  /** Path of the private key; null: the ssh agent's keys. */
-  readonly privateKey: string | null;
+  /** What its key is pinned under, and forgotten by with `host forget-key`. */
+  readonly pinName: string;
   /** The fingerprint that was seen first; null: never seen. */
   readonly pinnedFingerprint: string | null;
   /** The fingerprint that `cloud.yaml` demands; null: none. */
   readonly expectedFingerprint: string | null;
 }
 
-/** How `cloud.yaml` says that a host is logged in to. */
-export function sshTarget(host: CloudHost, cloud: Cloud, pinnedFingerprint: string | null): SshTarget {
-  return {
-    host: host.name,
-    address: host.addresses.management,
-    port: host.sshPort,
-    user: cloud.ssh.user,
-    privateKey: cloud.ssh.privateKey,
-    pinnedFingerprint,
-    expectedFingerprint: host.hostKey,
-  };
+/** A login on the way to another. */
+export interface SshHop {
+  readonly target: SshTarget;
+  readonly client: Client;
+  /** Its key, as {@link SshSession.keys} has it. */
+  readonly key: SshKeySeen;
+}
+
+/** The key that a machine showed. */
+export interface SshKeySeen {
+  readonly pinName: string;
+  /** `SHA256:...` as OpenSSH prints it. */
+  readonly fingerprint: string;
 }
 
 export interface SshResult {
@@ -50,8 +56,8 @@ export interface SshRunOptions {
 /** A login on a host whose key was right. */
 export interface SshSession {
   readonly host: string;
-  /** `SHA256:...` as OpenSSH prints it. */
-  readonly fingerprint: string;
+  /** The keys of the host and of the jump host on the way to it; for the caller to pin. */
+  readonly keys: readonly SshKeySeen[];
   /** Runs a command to its end; its exit code is for the caller to judge. @throws StackctlError `ssh_unreachable`, `command_timeout` */
   readonly run: (argv: readonly string[], options: SshRunOptions) => Promise<SshResult>;
   readonly close: () => void;
@@ -59,16 +65,52 @@ export interface SshSession {
 
 /**
  * Logs in. The host's key is taken the first time it is seen, for the caller to pin, and must be the same ever after.
- * @throws StackctlError `ssh_unreachable`, `ssh_auth_failed`, `ssh_key_unreadable`, `host_key_changed`
+ * @param through the jump host to go through; null: straight
+ * @throws StackctlError `ssh_unreachable`, `ssh_auth_failed`, `ssh_jump_refused`, `host_key_changed`
  */
-export async function connectSsh(target: SshTarget): Promise<SshSession> {
+export async function connectSsh(
+  target: SshTarget,
+  credentials: SshCredentials,
+  through: SshHop | null,
+): Promise<SshSession> {
+  const { client, key } = await openHop(target, credentials, through);
+  let lost: Error | null = null;
+  client.on("error", (error) => {
+    lost = error;
+  });
+  return {
+    host: target.host,
+    keys: through === null ? [key] : [through.key, key],
+    close: () => {
+      client.end();
+    },
+    run: (argv, options) => {
+      const full = options.asRoot === true && target.user !== "root" ? ["sudo", "-n", "--", ...argv] : argv;
+      const what = argv[0] === "sh" ? "a script" : argv.slice(0, 3).join(" ");
+      return execute(client, full, options, (error) => unreachable(target, through, lost ?? error), {
+        host: target.host,
+        user: target.user,
+        what,
+      });
+    },
+  };
+}
+
+/** As {@link connectSsh}, but nothing is run there: others are reached through it. The caller ends its client. */
+export async function openHop(
+  target: SshTarget,
+  credentials: SshCredentials,
+  through: SshHop | null,
+): Promise<SshHop> {
+  const sock = through === null ? null : await connectThrough(through, target);
   const client = new Client();
-  const place = `${target.host} (${target.address}:${String(target.port)})`;
   let fingerprint = "";
-  const wanted = target.pinnedFingerprint ?? target.expectedFingerprint;
+  const { pinnedFingerprint: pinned, expectedFingerprint: expected } = target;
+  const wanted = pinned ?? expected;
   const config: ConnectConfig = {
     host: target.address,
     port: target.port,
+    ...(sock === null ? {} : { sock }),
     username: target.user,
     readyTimeout: 10_000,
     keepaliveInterval: 5000,
@@ -80,77 +122,58 @@ export async function connectSsh(target: SshTarget): Promise<SshSession> {
     },
     hostVerifier: (key: Buffer) => {
       fingerprint = `SHA256:${createHash("sha256").update(key).digest("base64").replace(/=+$/, "")}`;
-      return (
-        (wanted === null || fingerprint === wanted) &&
-        (target.expectedFingerprint === null || fingerprint === target.expectedFingerprint)
-      );
+      return (wanted === null || fingerprint === wanted) && (expected === null || fingerprint === expected);
     },
-    ...credentials(target),
+    ...credentials.config,
   };
   await new Promise<void>((resolve, reject) => {
     client.once("ready", () => {
       resolve();
     });
-    client.once("error", (error: Error & { level?: string; code?: string }) => {
-      if (fingerprint !== "" && wanted !== null && fingerprint !== wanted) {
-        reject(
-          new StackctlError(
-            "host_key_changed",
-            `${target.host}: host key changed (${fingerprint}, was ${wanted})`,
-            {
-              details: {
-                host: target.host,
-                expected: wanted,
-                found: fingerprint,
-                remedy: `if the machine was reinstalled: stackctl host forget-key ${target.host}`,
-              },
-              cause: error,
-            },
-          ),
-        );
-      } else if (error.level === "client-authentication") {
-        reject(
-          new StackctlError(
-            "ssh_auth_failed",
-            `${place} lets ${target.user} not in with ${target.privateKey ?? "the ssh agent's keys"}`,
-            {
-              details: {
-                host: target.host,
-                expected: `a login as ${target.user}`,
-                remedy: `put the public key into ~${target.user}/.ssh/authorized_keys on ${target.host}, or mend ssh.user and ssh.privateKey in cloud.yaml`,
-              },
-              cause: error,
-            },
-          ),
-        );
-      } else reject(unreachable(target.host, place, error));
+    // For good: what a connection says after its end must not end the server.
+    client.on("error", (error: Error & { level?: string; code?: string }) => {
+      const other = [wanted, expected].find((each) => each !== null && each !== fingerprint) ?? null;
+      if (fingerprint !== "" && other !== null) reject(keyChanged(target, fingerprint, other, error));
+      else if (
+        error.level === "client-authentication" ||
+        /Too many authentication failures/.test(error.message)
+      )
+        reject(notLetIn(target, credentials.name, error));
+      else reject(unreachable(target, through, error));
     });
     client.once("close", () => {
-      reject(unreachable(target.host, place, new Error("the connection was closed")));
+      reject(unreachable(target, through, new Error("the connection was closed")));
     });
     client.connect(config);
   });
-  let lost: Error | null = null;
-  client.on("error", (error) => {
-    lost = error;
+  return { target, client, key: { pinName: target.pinName, fingerprint } };
+}
+
+/** True when something takes connections where the target's sshd should be. */
+export async function sshdListens(target: SshTarget, through: SshHop): Promise<boolean> {
+  try {
+    (await connectThrough(through, target)).destroy();
+    return true;
+  } catch (error) {
+    if (error instanceof StackctlError) return false;
+    throw error;
+  }
+}
+
+/** A TCP connection from the jump host to the target. @throws StackctlError `ssh_unreachable`, `ssh_jump_refused` */
+function connectThrough(through: SshHop, target: SshTarget): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(unreachable(target, through, new Error("Connection timed out")));
+    }, throughMs);
+    through.client.forwardOut("127.0.0.1", 0, target.address, target.port, (error, channel) => {
+      clearTimeout(timer);
+      if (error === undefined) resolve(channel);
+      // SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1): sshd there forbids it.
+      else if ("reason" in error && error.reason === 1) reject(jumpRefused(target, through, error));
+      else reject(unreachable(target, through, error));
+    });
   });
-  return {
-    host: target.host,
-    fingerprint,
-    close: () => {
-      client.end();
-    },
-    run: (argv, options) => {
-      const full = options.asRoot === true && target.user !== "root" ? ["sudo", "-n", "--", ...argv] : argv;
-      return execute(
-        client,
-        full,
-        options,
-        (error) => unreachable(target.host, place, lost ?? error),
-        target,
-      );
-    },
-  };
 }
 
 /** An argument list as one line for the remote POSIX shell, which ssh always puts in between. */
@@ -163,17 +186,17 @@ function execute(
   argv: readonly string[],
   options: SshRunOptions,
   broken: (error: Error) => StackctlError,
-  target: SshTarget,
+  about: { readonly host: string; readonly user: string; readonly what: string },
 ): Promise<SshResult> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       reject(
         new StackctlError(
           "command_timeout",
-          `${target.host}: ${argv.slice(0, 3).join(" ")} took more than ${String(options.timeoutMs / 1000)} s`,
+          `${about.host}: ${about.what} took more than ${String(options.timeoutMs / 1000)} s`,
           {
             retryable: true,
-            details: { host: target.host },
+            details: { host: about.host, remedy: `is it overloaded? on ${about.host}: uptime` },
           },
         ),
       );
@@ -182,9 +205,10 @@ function execute(
       clearTimeout(timer);
       reject(broken(error));
     };
-    client.once("close", () => {
+    const closed = (): void => {
       fail(new Error("the connection was closed"));
-    });
+    };
+    client.once("close", closed);
     client.exec(shellLine(argv), (error, channel) => {
       if (error !== undefined) {
         fail(error);
@@ -197,15 +221,16 @@ function execute(
       channel.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
       channel.once("close", (code: number | null) => {
         clearTimeout(timer);
+        client.off("close", closed);
         if (/sudo: (a password is required|.*not in the sudoers)/.test(stderr)) {
           reject(
             new StackctlError(
               "ssh_sudo_refused",
-              `${target.host}: ${target.user} may not use sudo without a password`,
+              `${about.host}: ${about.user} may not use sudo without a password`,
               {
                 details: {
-                  host: target.host,
-                  remedy: `on ${target.host}: echo '${target.user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/${target.user}`,
+                  host: about.host,
+                  remedy: `on ${about.host}: echo '${about.user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/${about.user}`,
                 },
               },
             ),
@@ -219,58 +244,84 @@ function execute(
   });
 }
 
-function credentials(target: SshTarget): Pick<ConnectConfig, "privateKey" | "agent"> {
-  if (target.privateKey === null) {
-    const agent = process.env["SSH_AUTH_SOCK"];
-    if (agent !== undefined) return { agent };
-    throw new StackctlError("ssh_key_unreadable", "no ssh.privateKey is set and no ssh agent runs", {
-      details: { host: target.host, remedy: "set ssh.privateKey in cloud.yaml" },
-    });
-  }
-  let text: string;
-  try {
-    text = readFileSync(target.privateKey, "utf8");
-  } catch (cause) {
-    throw new StackctlError("ssh_key_unreadable", `the ssh key ${target.privateKey} cannot be read`, {
-      details: {
-        host: target.host,
-        remedy: "mend ssh.privateKey in cloud.yaml, or make a key with: ssh-keygen -t ed25519",
-      },
-      cause,
-    });
-  }
-  if (/ENCRYPTED/.test(text) || isEncryptedOpenSsh(text)) {
-    throw new StackctlError("ssh_key_unreadable", `the ssh key ${target.privateKey} has a passphrase`, {
-      details: {
-        host: target.host,
-        remedy: `ssh-add ${target.privateKey}, and leave ssh.privateKey out of cloud.yaml`,
-      },
-    });
-  }
-  return { privateKey: text };
-}
-
-/** OpenSSH's own format names the cipher after a fixed head (PROTOCOL.key in OpenSSH's source); `none` is no passphrase. */
-function isEncryptedOpenSsh(text: string): boolean {
-  const body = /-----BEGIN OPENSSH PRIVATE KEY-----([\s\S]*?)-----END/.exec(text)?.[1];
-  if (body === undefined) return false;
-  const bytes = Buffer.from(body, "base64");
-  const length = bytes.length > 19 ? bytes.readUInt32BE(15) : 0;
-  return bytes.subarray(19, 19 + length).toString() !== "none";
-}
-
-function unreachable(host: string, place: string, cause: Error & { code?: string }): StackctlError {
-  const found =
-    cause.code === "ECONNREFUSED"
-      ? "refuses connections: does sshd run there?"
-      : cause.code === "EHOSTUNREACH" || cause.code === "ENETUNREACH"
-        ? "has no route: is it on, and on this network?"
-        : /timed? ?out/i.test(cause.message) || cause.code === "ETIMEDOUT"
-          ? "does not answer: is it on?"
-          : `is not reached: ${cause.message}`;
-  return new StackctlError("ssh_unreachable", `${place} ${found}`, {
-    retryable: true,
-    details: { host, remedy: `try: ssh -v ${host}` },
+function keyChanged(target: SshTarget, found: string, expected: string, cause: Error): StackctlError {
+  const { host, name, pinName, pinnedFingerprint } = target;
+  // What the file demands is mended in the file; forgetting what was seen would not help.
+  const remedy =
+    expected === pinnedFingerprint
+      ? `if the machine was reinstalled: stackctl host forget-key ${pinName}`
+      : `if ${found} is right (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, on the machine itself): mend hostKey in cloud.yaml`;
+  return new StackctlError("host_key_changed", `${name}: host key changed (${found}, was ${expected})`, {
+    details: { host, expected, found, remedy },
     cause,
   });
+}
+
+function notLetIn(target: SshTarget, key: string, cause: Error): StackctlError {
+  const { host, user } = target;
+  const many = /Too many/.test(cause.message)
+    ? "; sshd there takes no more tries, so name the right key"
+    : "";
+  return new StackctlError("ssh_auth_failed", `${placeOf(target)} lets ${user} not in with ${key}${many}`, {
+    details: {
+      host,
+      expected: `a login as ${user}`,
+      remedy: `put the public key into ~${user}/.ssh/authorized_keys on ${target.name}, or mend ssh.user and ssh.privateKey in cloud.yaml`,
+    },
+    cause,
+  });
+}
+
+function jumpRefused(target: SshTarget, through: SshHop, cause: Error): StackctlError {
+  return new StackctlError(
+    "ssh_jump_refused",
+    `${through.target.name} does not let connections through to ${placeOf(target)}`,
+    {
+      details: {
+        host: target.host,
+        remedy: `on ${through.target.name}: AllowTcpForwarding yes in /etc/ssh/sshd_config (and no PermitOpen that leaves ${target.address} out), then systemctl reload ssh`,
+      },
+      cause,
+    },
+  );
+}
+
+function unreachable(
+  target: SshTarget,
+  through: SshHop | null,
+  cause: Error & { code?: string },
+): StackctlError {
+  const is = (code: string, text: RegExp): boolean => cause.code === code || text.test(cause.message);
+  const found = is("ECONNREFUSED", /connection refused/i)
+    ? "refuses connections: does sshd run there?"
+    : is("EHOSTUNREACH", /no route to host/i) || is("ENETUNREACH", /network is unreachable/i)
+      ? "has no route: is it on, and on this network?"
+      : is("ETIMEDOUT", /timed? ?out/i)
+        ? "does not answer: is it on?"
+        : is("ENOTFOUND", /name or service not known|could not resolve/i)
+          ? "is a name that does not resolve"
+          : `is not reached: ${cause.message.replace(/^\(SSH\) Channel open failure: /, "")}`;
+  const way = through === null ? "" : `, asked by ${through.target.name},`;
+  return new StackctlError("ssh_unreachable", `${placeOf(target)}${way} ${found}`, {
+    retryable: true,
+    details: { host: target.host, remedy: `try: ${sshCommand(target, through)}` },
+    cause,
+  });
+}
+
+/** What to type to see for oneself. */
+function sshCommand({ user, address, port }: SshTarget, through: SshHop | null): string {
+  const jump = through?.target;
+  return [
+    "ssh -v",
+    ...(jump === undefined ? [] : [`-J ${jump.user}@${jump.address}:${String(jump.port)}`]),
+    ...(port === 22 ? [] : [`-p ${String(port)}`]),
+    `${user}@${address}`,
+  ].join(" ");
+}
+
+/** Its name with where it was looked for, unless the name says that already. */
+function placeOf({ name, address, port }: SshTarget): string {
+  const place = `${address}:${String(port)}`;
+  return name.includes(place) ? name : `${name} (${place})`;
 }

@@ -1,7 +1,7 @@
 import { hostNamePattern } from "@stackctl/protocol";
 import { addressNumber, addressText, isHostOf, overlap, parseCidr, type Cidr } from "./address.ts";
-import { networkNames, type Cloud, type CloudHost, type NetworkName } from "./model.ts";
-import { parseDuration, type CloudFile } from "./schema.ts";
+import { networkNames, type Cloud, type CloudHost, type JumpHost, type NetworkName } from "./model.ts";
+import { parseDuration, parseJump, type CloudFile } from "./schema.ts";
 
 /** A mistake at a path of keys. */
 export interface Finding {
@@ -102,6 +102,9 @@ export function crossCheck(file: CloudFile): Finding[] {
       say(["vip", name], `${text} is ${owner}; the VIP must be a free one in ${file.networks[name].cidr}`);
     owners.set(text, "the VIP");
   }
+  const jump = jumpOf(file)?.host;
+  if (jump !== undefined && (jump === file.vip.management || jump === file.vip.public))
+    say(["ssh", "jumpHost"], `${jump} is the VIP, which is on no machine before the cloud is made`);
   for (const name of networkNames) {
     const { pool, cidr: text } = file.networks[name];
     const cidr = networks.get(name);
@@ -139,6 +142,7 @@ export function modelOf(file: CloudFile, home: string): Cloud {
       user: file.ssh.user,
       port: file.ssh.port,
       privateKey: file.ssh.privateKey?.replace(/^~(?=\/)/, home) ?? null,
+      jumpHost: jumpOf(file),
     },
     networks: { management: network("management"), public: network("public"), data: network("data") },
     vip: file.vip,
@@ -167,6 +171,19 @@ export function modelOf(file: CloudFile, home: string): Cloud {
     reboot: file.reboot,
     absentAfterSeconds: parseDuration(file.absentAfter) ?? 300,
     server: file.server,
+  };
+}
+
+/** The jump host in either of its forms. */
+function jumpOf({ ssh }: CloudFile): JumpHost | null {
+  if (ssh.jumpHost === null) return null;
+  const given = typeof ssh.jumpHost === "string" ? parseJump(ssh.jumpHost) : ssh.jumpHost;
+  if (given === null) return null;
+  return {
+    host: given.host,
+    user: given.user ?? ssh.user,
+    port: given.port,
+    hostKey: "hostKey" in given ? (given.hostKey ?? null) : null,
   };
 }
 

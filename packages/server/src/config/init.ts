@@ -16,7 +16,9 @@ export const initAnswers = z.strictObject({
     .strictObject({
       user: z.string().default("root"),
       port: z.int().default(22),
-      privateKey: z.string().default("~/.ssh/id_ed25519"),
+      /** Null: the ssh agent's keys. */
+      privateKey: z.string().nullable().default("~/.ssh/id_ed25519"),
+      jumpHost: z.string().nullable().default(null),
     })
     .prefault({}),
   packages: z
@@ -52,7 +54,13 @@ export function renderInit(answers: InitAnswers): string {
     const priority = controller ? `, vipPriority: ${String(150 - 10 * index)}` : "";
     return `  ${`${name}:`.padEnd(width)} { role: ${role} address: ${at(management.cidr, 11 + index)}${priority} }`;
   });
-  const sshExtra = ssh.port === 22 ? "" : `, port: ${String(ssh.port)}`;
+  const login = [
+    `user: ${ssh.user}`,
+    ...(ssh.port === 22 ? [] : [`port: ${String(ssh.port)}`]),
+    ...(ssh.privateKey === null ? [] : [`privateKey: ${ssh.privateKey}`]),
+    ...(ssh.jumpHost === null ? [] : [`jumpHost: "${ssh.jumpHost}"`]),
+  ].join(", ");
+  const loginNote = ssh.privateKey === null ? "   # with the ssh agent's keys" : "";
   const rest = [
     ...(answers.absentAfter === null
       ? []
@@ -68,7 +76,7 @@ export function renderInit(answers: InitAnswers): string {
   const security = packages.securityMirror === null ? "" : `, securityMirror: ${packages.securityMirror}`;
   return `# One file describes the cloud. \`stackctl plan\` shows what a change would do.
 cloud: ${answers.name}
-ssh: { user: ${ssh.user}${sshExtra}, privateKey: ${ssh.privateKey} }
+ssh: { ${login} }${loginNote}
 
 # Three networks, each with its own NIC on every host.
 networks:

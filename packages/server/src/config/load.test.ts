@@ -45,7 +45,8 @@ describe("parseCloud", () => {
       ssh: fc.record({
         user: fc.constantFrom("root", "ops"),
         port: fc.integer({ min: 1, max: 65535 }),
-        privateKey: fc.constantFrom("~/.ssh/id", "/k"),
+        privateKey: fc.constantFrom("~/.ssh/id", "/k", null),
+        jumpHost: fc.constantFrom(null, "bastion", "ops@10.0.0.1:2222"),
       }),
       packages: fc.record({
         proxy: fc.constantFrom(null, "http://user@10.0.0.1:3128", "http://proxy.example.org:3128"),
@@ -62,6 +63,13 @@ describe("parseCloud", () => {
         expect(cloud.hosts.filter(({ role }) => role === "compute")).toHaveLength(given.computes);
         expect(cloud.ssh.user).toBe(given.ssh.user);
         expect(cloud.ssh.port).toBe(given.ssh.port);
+        expect(cloud.ssh.privateKey === null).toBe(given.ssh.privateKey === null);
+        expect(cloud.ssh.jumpHost).toEqual(
+          new Map([
+            ["bastion", { host: "bastion", user: given.ssh.user, port: 22, hostKey: null }],
+            ["ops@10.0.0.1:2222", { host: "10.0.0.1", user: "ops", port: 2222, hostKey: null }],
+          ]).get(given.ssh.jumpHost ?? "") ?? null,
+        );
         expect(cloud.packages.mirror).toBe(given.packages.mirror);
         expect(cloud.packages.proxyUser).toBe(given.packages.proxy?.includes("@") === true ? "user" : null);
         expect(cloud.absentAfterSeconds).toBe(

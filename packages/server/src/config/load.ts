@@ -150,7 +150,9 @@ function mistakesOf(
         return {
           ...place([...path, key], true),
           path: [...path, key].join("."),
-          message: `unknown key${near === null ? "" : `; did you mean "${near}"?`}`,
+          message: /pass(word|phrase)/i.test(key)
+            ? "unknown key; this file is no place for secrets, they go into the vault: stackctl secret set"
+            : `unknown key${near === null ? "" : `; did you mean "${near}"?`}`,
         };
       });
     case "invalid_type":
@@ -174,10 +176,22 @@ function mistakesOf(
           ? `${found} is too ${issue.code === "too_small" ? "small" : "large"}`
           : `${typeof value === "object" ? "" : `${found} `}${issue.message}`,
       );
+    case "invalid_union": {
+      // Of the forms that it may have, the one that it was meant to have: not wrong as a whole.
+      const meant = issue.errors.find((issues) =>
+        issues.every((each) => each.code !== "invalid_type" || each.path.length > 0),
+      );
+      if (meant === undefined)
+        return one(
+          issue.message.startsWith("Invalid") ? `${found} is not right here` : `${found} ${issue.message}`,
+        );
+      return meant.flatMap((each) =>
+        mistakesOf({ ...each, path: [...issue.path, ...each.path] } as z.core.$ZodIssue, raw, place),
+      );
+    }
     case "invalid_format":
     case "invalid_key":
     case "invalid_element":
-    case "invalid_union":
     case "not_multiple_of":
       return one(
         issue.message.startsWith("Invalid") ? `${found} is not right here` : `${found} ${issue.message}`,
@@ -232,6 +246,8 @@ function shapeOf(schema: unknown): Record<string, unknown> | null {
   const definition = definitionOf(schema);
   if (definition === null) return null;
   if (definition["type"] === "object") return definition["shape"] as Record<string, unknown>;
+  if (definition["type"] === "union")
+    return (definition["options"] as unknown[]).map(shapeOf).find((shape) => shape !== null) ?? null;
   return "innerType" in definition ? shapeOf(definition["innerType"]) : null;
 }
 

@@ -35,6 +35,18 @@ export interface Ssh {
   readonly port: number;
   /** Absolute path; `~` is resolved against the home of who wrote the file. Null: the ssh agent's keys. */
   readonly privateKey: string | null;
+  /** All hosts are logged in to through it; null: straight. */
+  readonly jumpHost: JumpHost | null;
+}
+
+/** A machine that the hosts are logged in to through. */
+export interface JumpHost {
+  /** DNS name or address. */
+  readonly host: string;
+  readonly user: string;
+  readonly port: number;
+  /** `SHA256:...` that its SSH key must have; null: the first one seen is pinned. */
+  readonly hostKey: string | null;
 }
 
 export interface Network {
@@ -81,6 +93,9 @@ export interface OutsideRegistry {
 
 /** The secret that holds the password of `registry.user`. */
 export const registryPasswordSecret = "registry-password";
+
+/** The secret that holds the passphrase of `ssh.privateKey`. */
+export const sshPassphraseSecret = "ssh-key-passphrase";
 
 /** The secret that holds the password of `packages.proxy`. */
 export const proxyPasswordSecret = "packages-proxy-password";

@@ -73,6 +73,31 @@ const network = z.strictObject({
     .describe("Addresses for floating IPs, first-last"),
 });
 
+const sshUser = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, "is not a user name");
+const hostKey = z
+  .string()
+  .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, "is not a fingerprint such as ssh-keygen -l prints it");
+const machine = z.string().superRefine((text, context) => {
+  const wrong = machineProblem(text);
+  if (wrong !== null) context.addIssue({ code: "custom", message: wrong });
+});
+
+const jumpHost = z.union(
+  [
+    z.string().superRefine((text, context) => {
+      const wrong = jumpProblem(text);
+      if (wrong !== null) context.addIssue({ code: "custom", message: wrong });
+    }),
+    z.strictObject({
+      host: machine,
+      user: sshUser.optional(),
+      port: port.default(22),
+      hostKey: hostKey.optional(),
+    }),
+  ],
+  "is not a jump host; write it as user@bastion.example.org:22",
+);
+
 const host = z.strictObject({
   role: z.enum(["controller", "compute"]).describe("`controller` or `compute`"),
   address: address.describe("On the management network; the host is reached by it"),
@@ -85,11 +110,7 @@ const host = z.strictObject({
     .optional()
     .describe("keepalived's priority; by default 150, 140, 130 and so on"),
   sshPort: port.optional().describe("When it differs from `ssh.port`"),
-  hostKey: z
-    .string()
-    .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, "is not a fingerprint such as ssh-keygen -l prints it")
-    .optional()
-    .describe("What its SSH key must be; by default the first one seen is pinned"),
+  hostKey: hostKey.optional().describe("What its SSH key must be; by default the first one seen is pinned"),
 });
 
 /** The form of `cloud.yaml`. What one key alone can tell is told here; what needs two of them is in `checks.ts`. */
@@ -100,9 +121,7 @@ export const cloudSchema = z.strictObject({
     .describe("The cloud's name; its hosts are `<host>.<cloud>.internal`"),
   ssh: z
     .strictObject({
-      user: z
-        .string()
-        .regex(/^[a-z_][a-z0-9_-]{0,31}$/, "is not a user name")
+      user: sshUser
         .default("root")
         .describe("Who logs in for enrolment; another than root needs sudo without password"),
       port: port.default(22).describe("sshd's port"),
@@ -112,7 +131,15 @@ export const cloudSchema = z.strictObject({
         .max(1000)
         .nullable()
         .default(null)
-        .describe("Path of the private key; by default the ssh agent's keys"),
+        .describe(
+          "Path of the private key, its passphrase: `stackctl secret set ssh-key-passphrase`; null: the ssh agent's keys",
+        ),
+      jumpHost: jumpHost
+        .nullable()
+        .default(null)
+        .describe(
+          "The hosts are logged in to through it: `user@host:port`, or `{ host, user, port, hostKey }`; user by default `ssh.user`, port 22",
+        ),
     })
     .prefault({}),
   networks: z.strictObject({ management: network, public: network, data: network }),
@@ -210,6 +237,27 @@ export const cloudSchema = z.strictObject({
 });
 
 export type CloudFile = z.infer<typeof cloudSchema>;
+
+/** A jump host as its short form says it, `[user@]host[:port]`; null when it is none. */
+export function parseJump(text: string): { user: string | null; host: string; port: number } | null {
+  const [, user = null, host = "", port = "22"] = /^(?:([^@]+)@)?([^@:]+)(?::(\d{1,5}))?$/.exec(text) ?? [];
+  return host === "" ? null : { user, host, port: Number(port) };
+}
+
+function jumpProblem(text: string): string | null {
+  const jump = parseJump(text);
+  if (jump === null) return `${text} is not a jump host; write it as user@bastion.example.org:22`;
+  if (jump.user !== null && !sshUser.safeParse(jump.user).success) return `${jump.user} is not a user name`;
+  if (jump.port < 1 || jump.port > 65535) return `${String(jump.port)} is not a port, 1 to 65535`;
+  return machineProblem(jump.host);
+}
+
+function machineProblem(text: string): string | null {
+  if (/^[0-9.]+$/.test(text)) return addressNumber(text) === null ? `${text} is not an IPv4 address` : null;
+  return /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(text)
+    ? null
+    : `${text === "" ? "an empty text" : text} is not a DNS name or an IPv4 address`;
+}
 
 /** Seconds of a text such as `90s`, `5m` or `2h`; null when it is none. */
 export function parseDuration(text: string): number | null {

@@ -4,7 +4,8 @@ import { enrolHost, restartAgent, upgradeAgent } from "../bootstrap/enrol.ts";
 import { sshFacts } from "../bootstrap/facts.ts";
 import { judge } from "../bootstrap/preflight.ts";
 import type { Runtime } from "../bootstrap/runtime.ts";
-import { connectSsh, sshTarget, type SshSession } from "../bootstrap/ssh.ts";
+import type { Logins } from "../bootstrap/logins.ts";
+import type { SshSession } from "../bootstrap/ssh.ts";
 import type { Cloud, CloudHost } from "../config/model.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Store } from "../store/store.ts";
@@ -16,6 +17,7 @@ const retryMs = 5000;
 
 export interface EnrollerOptions {
   readonly store: Store;
+  readonly logins: Logins;
   readonly fleet: Fleet;
   /** The runtime that is pushed; made once. */
   readonly runtime: () => Promise<Runtime>;
@@ -72,8 +74,9 @@ export class Enroller {
     const session = await this.#reach(host, cloud, report);
     if (session === null) return asItWas;
     try {
-      if (store.pin(host.name) === null) {
-        store.decide("server", { type: "host.pinned", host: host.name, fingerprint: session.fingerprint });
+      for (const { pinName, fingerprint } of session.keys) {
+        if (store.pin(pinName) === null)
+          store.decide("server", { type: "host.pinned", host: pinName, fingerprint });
       }
       const runtime = await this.#options.runtime();
       if (known !== null) {
@@ -104,11 +107,11 @@ export class Enroller {
 
   /** A session with the host, waiting for it while it is off; null when its agent came back meanwhile. */
   async #reach(host: CloudHost, cloud: Cloud, report: EnrolReport): Promise<SshSession | null> {
-    const { store, fleet } = this.#options;
+    const { logins, fleet } = this.#options;
     for (;;) {
       report.say("connecting over ssh");
       try {
-        return await connectSsh(sshTarget(host, cloud, store.pin(host.name)));
+        return await logins.connect(host, cloud);
       } catch (error) {
         if (!(error instanceof StackctlError) || error.code !== "ssh_unreachable") throw error;
         const presence = fleet.presence(host.name);
@@ -131,7 +134,13 @@ export class Enroller {
     const { store, trust, admit } = this.#options;
     const known = store.agent(host.name);
     report.say("looking at the host");
-    const row = judge(host, cloud, await sshFacts(session), null, Date.now(), "ssh");
+    const row = judge(host, cloud, {
+      facts: await sshFacts(session, []),
+      packagesProblem: null,
+      serverTimeMs: Date.now(),
+      via: "ssh",
+      cluster: trust.cluster,
+    });
     const problem = row.problems.find(({ severity }) => severity === "error");
     if (problem !== undefined) {
       throw new StackctlError("preflight_failed", problem.text, {

@@ -20,6 +20,7 @@ export type Decision =
       readonly epoch: number;
     }
   | { readonly type: "secret.written"; readonly name: string; readonly version: number; readonly box: string }
+  /** The key of a host, or of a jump host such as `bastion:22`, is from now on the one that it must have. */
   | { readonly type: "host.pinned"; readonly host: string; readonly fingerprint: string }
   | { readonly type: "host.key-forgotten"; readonly host: string }
   | {

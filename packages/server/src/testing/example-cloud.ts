@@ -3,7 +3,7 @@ import type { Cloud } from "../config/model.ts";
 /** A small cloud for tests: one controller, one compute. */
 export const exampleCloud: Cloud = {
   name: "demo",
-  ssh: { user: "root", port: 22, privateKey: "/root/.ssh/id_ed25519" },
+  ssh: { user: "root", port: 22, privateKey: "/root/.ssh/id_ed25519", jumpHost: null },
   networks: {
     management: { cidr: "10.10.0.0/24", interface: "eth0", gateway: null, pool: null },
     public: { cidr: "192.168.2.0/24", interface: "eth1", gateway: "192.168.2.1", pool: null },
