@@ -21,6 +21,7 @@ import { powerOff, powerOn } from "../lab/power.ts";
 import { readLab, runOn, type Lab } from "../lab/lab.ts";
 import { initStack, root, stackIn, succeed, type Ended, type Stack } from "../stack.ts";
 import { containerClaims } from "./containers.ts";
+import { imageClaims } from "./images.ts";
 import { applied, bootIds, events, green, on, status, treeHash, until } from "./world.ts";
 
 /** Names and addresses that no demo uses, so that both can be up. */
@@ -108,6 +109,8 @@ describe("five bare hosts", () => {
     expect(seconds.toSorted((a, b) => a - b)[2]).toBeLessThan(0.6);
   });
 });
+
+imageClaims(() => ({ lab, stack }));
 
 describe("a change by hand", () => {
   const cases: {

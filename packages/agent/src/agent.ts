@@ -26,6 +26,8 @@ import {
   type PermitAnswer,
   type PingAnswer,
   type PlanAnswer,
+  type PruneAnswer,
+  type PruneRequest,
   type RepairAnswer,
   type RequestHeader,
   type Resource,
@@ -37,6 +39,7 @@ import { applyDocument, planDocument } from "./engine/apply-document.ts";
 import { bind, converge, difference, type Behaviours, type Converged } from "./engine/converge.ts";
 import { Holds } from "./engine/holds.ts";
 import { Permits } from "./engine/permits.ts";
+import { prune } from "./engine/prune.ts";
 import type { Context } from "./engine/resource.ts";
 import type { AgentState, Ledger } from "./engine/state.ts";
 import type { Host } from "./host/host.ts";
@@ -50,6 +53,8 @@ const debounceMs = 150;
 const slowPassMs = 60_000;
 /** A resource is put back at most this often an hour; then somebody else wants it otherwise, and a person has to choose. */
 const repairsPerHour = 5;
+/** What was asked for is begun within this or not at all: what it was to keep may be another thing then. */
+const pruneWithinMs = 60_000;
 /** Pauses between tries of a document that failed, then at each slow pass. */
 const retryMs = [5000, 30_000, 60_000];
 /** Answers are sent in pieces, so that with their envelope they stay below what a message may have. */
@@ -72,6 +77,14 @@ interface Order {
   readonly id: string;
   readonly by: string;
   readonly resolve: (answer: RepairAnswer) => void;
+}
+
+/** A person's wish that what nothing names any more be taken away. */
+interface Pruning {
+  readonly request: PruneRequest;
+  /** Unix milliseconds: begun later, nobody would wait for the answer any more. */
+  readonly untilMs: number;
+  readonly resolve: (answer: PruneAnswer) => void;
 }
 
 interface Held {
@@ -107,6 +120,7 @@ export class Agent {
   readonly #holds: Holds;
   /** Repairs that were asked for, oldest first. */
   readonly #orders: Order[] = [];
+  readonly #prunings: Pruning[] = [];
   readonly #startedAtMs = Date.now();
   #floors: Floors;
   #noticed: string | null = null;
@@ -261,7 +275,9 @@ export class Agent {
 
   async #answerTo(
     request: AgentRequest,
-  ): Promise<PingAnswer | PlanAnswer | FactsAnswer | PermitAnswer | HoldsAnswer | RepairAnswer> {
+  ): Promise<
+    PingAnswer | PlanAnswer | FactsAnswer | PermitAnswer | HoldsAnswer | RepairAnswer | PruneAnswer
+  > {
     const { host, behaviours, state, facts } = this.#options;
     switch (request.kind) {
       case "ping":
@@ -280,6 +296,11 @@ export class Agent {
       case "repair":
         return new Promise((resolve) => {
           this.#orders.push({ ...request, resolve });
+          this.#wake();
+        });
+      case "prune":
+        return new Promise((resolve) => {
+          this.#prunings.push({ request, untilMs: Date.now() + pruneWithinMs, resolve });
           this.#wake();
         });
       case "plan": {
@@ -346,6 +367,11 @@ export class Agent {
     const service = this.#due();
     if (service !== null) {
       await this.#apply(service);
+      return;
+    }
+    const pruning = this.#prunings.shift();
+    if (pruning !== undefined) {
+      pruning.resolve(await this.#prune(pruning));
       return;
     }
     const now = Date.now();
@@ -432,7 +458,7 @@ export class Agent {
       if (held.outcome !== "unchanged" && held.outcome !== "changed") continue;
       for (const resource of held.body.resources) {
         // A document that arrives meanwhile is more urgent, and may be about this very resource.
-        if (this.#due() !== null || this.#orders.length > 0 || this.#isStopped()) {
+        if (this.#due() !== null || this.#orders.length + this.#prunings.length > 0 || this.#isStopped()) {
           this.#noticed ??= why;
           return;
         }
@@ -536,6 +562,17 @@ export class Agent {
       this.#say(null);
       this.#sendStatus();
     }
+  }
+
+  async #prune({ request, untilMs }: Pruning): Promise<PruneAnswer> {
+    const none = { removed: [], freedBytes: { docker: 0, registry: 0 } };
+    if (Date.now() > untilMs) return { ...none, why: "the host was busy with something else for too long" };
+    this.#say("taking unused images away");
+    const documents = [...this.#held.values()].flatMap(({ body }) => body.resources);
+    const answer = await prune(this.#options.host, documents, request);
+    this.#say(null);
+    this.#sendStatus();
+    return answer;
   }
 
   /** Converges one resource, with the leave of its cluster when that is needed. */

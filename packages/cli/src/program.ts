@@ -8,10 +8,12 @@ import { addDrift } from "./commands/drift.ts";
 import { addEvents } from "./commands/events.ts";
 import { addHold } from "./commands/hold.ts";
 import { addHost } from "./commands/host.ts";
+import { addImage } from "./commands/image.ts";
 import { addInit } from "./commands/init.ts";
 import { addPlan } from "./commands/plan.ts";
 import { addPreflight } from "./commands/preflight.ts";
 import { addRender } from "./commands/render.ts";
+import { addRegistry } from "./commands/registry.ts";
 import { addRepair } from "./commands/repair.ts";
 import { addRuns } from "./commands/runs.ts";
 import { addSecret } from "./commands/secret.ts";
@@ -42,6 +44,8 @@ export function makeProgram(): Command {
     addRuns,
     addHold,
     addHost,
+    addImage,
+    addRegistry,
     addSecret,
     addServer,
     addAgent,

@@ -1,3 +1,4 @@
+export * from "./api/images.ts";
 export * from "./api/index.ts";
 export * from "./cause.ts";
 export * from "./document.ts";
@@ -13,6 +14,7 @@ export * from "./outcome.ts";
 export * from "./paths.ts";
 export * from "./ports.ts";
 export * from "./requests/index.ts";
+export * from "./requests/prune.ts";
 export * from "./resources/index.ts";
 export * from "./seal.ts";
 export * from "./subjects.ts";

@@ -6,6 +6,8 @@ export const hostPaths = {
   current: "/opt/stackctl/current",
   /** The agent's state, 0700: identity, documents, ledger, outbox. */
   state: "/var/lib/stackctl-agent",
+  /** The proxy that dockerd pulls through, with its password: root's only. */
+  dockerProxy: "/etc/stackctl/docker/proxy.env",
   /** The agent's systemd unit. */
   unit: "/etc/systemd/system/stackctl-agent.service",
 } as const;

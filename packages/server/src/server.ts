@@ -295,6 +295,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     publisher,
     cloudFile,
     startedAt,
+    authority: () => vault.reveal(own.cloudAuthorityCertificate),
     load,
     settled: settled(
       fleet,

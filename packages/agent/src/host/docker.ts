@@ -5,6 +5,10 @@ import type { Docker, RegistryAt } from "./host.ts";
 /** dockerd's socket on Debian. */
 export const socketPath = "/run/docker.sock";
 const pullMinutes = 30;
+/** In every image that we make: the digest of its recipe. Also in what was pulled of it. */
+export const recipeLabel = "stackctl.recipe";
+/** The name of what a base was imported as, before anything was added to it. */
+export const debootstrapName = "stackctl/debootstrap";
 
 /** dockerd by its API (Docker Engine API v1.41, docker.io 20.10). */
 export function linuxDocker(engine: Engine = new Engine({ socketPath })): Docker {
@@ -73,6 +77,36 @@ export function linuxDocker(engine: Engine = new Engine({ socketPath })): Docker
           if (statusOf(error) !== 404 && statusOf(error) !== 409) throw error;
         }
       }),
+    ownImages: () =>
+      asked(async () => {
+        const made = await engine.listImages({ filters: { label: [recipeLabel] } });
+        // What debootstrap made has no label: it is imported, and named by its recipe.
+        const below = await engine.listImages({ filters: { reference: [debootstrapName] } });
+        return [...made, ...below].map(({ Id, RepoTags, RepoDigests, Labels }) => ({
+          id: Id,
+          recipe:
+            (Labels as Record<string, string> | null)?.[recipeLabel] ??
+            RepoTags?.[0]?.split(":").at(-1) ??
+            "",
+          references: [...namesOf(RepoTags), ...namesOf(RepoDigests)],
+        }));
+      }),
+    forget: (reference) =>
+      asked(async () => {
+        try {
+          await engine.getImage(reference).remove({ force: false });
+        } catch (error) {
+          // 409: a container uses it, and this was its last name.
+          if (statusOf(error) === 409) return false;
+          if (statusOf(error) !== 404) throw error;
+        }
+        return true;
+      }),
+    imageBytes: () =>
+      asked(async () => {
+        const { LayersSize } = (await engine.df()) as { LayersSize?: number };
+        return LayersSize ?? 0;
+      }),
   };
 }
 
@@ -126,6 +160,11 @@ export async function finished(
       },
     );
   });
+}
+
+/** docker writes `<none>` where there is none. */
+function namesOf(names: readonly string[] | null | undefined): string[] {
+  return (names ?? []).filter((name) => !name.includes("<none>"));
 }
 
 /** What docker says that there is not is null. */

@@ -161,6 +161,21 @@ export interface Docker {
   ): Promise<string>;
   /** Removes an image that nothing uses; others, and missing ones, stay as they are. */
   removeUnused(id: string): Promise<void>;
+  /** Images that we made or pulled, by what was put into them when they were made, with all their names. */
+  ownImages(): Promise<readonly OwnImage[]>;
+  /** Takes a name away, and the image with its last one unless something uses it. A missing one is fine. @returns true when it is gone */
+  forget(reference: string): Promise<boolean>;
+  /** What all images take on the disk, what they share counted once, in bytes. */
+  imageBytes(): Promise<number>;
+}
+
+/** An image of ours in docker. */
+export interface OwnImage {
+  readonly id: string;
+  /** Digest of the recipe that it was made by. */
+  readonly recipe: string;
+  /** `name:tag` and `name@digest`; none: only its id is left. */
+  readonly references: readonly string[];
 }
 
 /** What an image in a registry is. */
@@ -169,6 +184,16 @@ export interface RegistryImage {
   readonly digest: string;
   /** Digest of its configuration: its id for docker. */
   readonly id: string;
+  /** Of its configuration and its layers as they are stored. */
+  readonly sizeBytes: number;
+}
+
+/** A tag of an image in a registry. */
+export interface RegistryTag {
+  readonly name: string;
+  readonly tag: string;
+  /** Of the manifest. */
+  readonly digest: string;
 }
 
 /** Images made on this host, and registries. */
@@ -187,6 +212,22 @@ export interface Images {
   push(recipe: ImageRecipe, to: RegistryAt, doing: (text: string) => void): Promise<RegistryImage>;
   /** Copies from the cache to a registry what was made elsewhere of the same recipe and packages; null: it has none. */
   fromCache(recipe: ImageRecipe, to: RegistryAt): Promise<RegistryImage | null>;
+  /**
+   * Pulls what a registry has of the recipe and names it as if it was made here.
+   * @returns its id; null: the registry has none, or does not answer
+   */
+  take(recipe: ImageRecipe, from: RegistryAt, doing: (text: string) => void): Promise<string | null>;
+  /** Every tag of a registry. @throws StackctlError `registry_unreachable`, `registry_refused` */
+  tags(at: RegistryAt): Promise<readonly RegistryTag[]>;
+  /** Takes a manifest with all its tags out of a registry; its blobs stay until {@link collectGarbage}. A missing one is fine. */
+  removeFromRegistry(at: RegistryAt, name: string, digest: string): Promise<void>;
+  /**
+   * Frees what no manifest of the registry on this host names. It goes on serving; nothing may be pushed to it meanwhile,
+   * or that is lost.
+   * @returns how many bytes its data is smaller by
+   * @throws StackctlError `command_failed`
+   */
+  collectGarbage(): Promise<number>;
   /** Copies one image between registries; layers that are there already are not sent. */
   copy(from: RegistryAt, to: RegistryAt, name: string, tag: string, digest: string): Promise<void>;
   /** How many builds are worth running at once. */

@@ -9,6 +9,8 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
+  utimesSync,
 } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -19,6 +21,10 @@ import { storedImage, type Blob, type BlobSource, type StoredImage } from "./reg
 
 /** Whoever makes this folder on a host lets images be kept there; nothing depends on it. */
 const folder = "/var/cache/stackctl/images";
+/** Debian's lists change several times a week, and each time all images are others. */
+const keptMs = 4 * 86_400_000;
+/** Longer than it takes to keep the largest image. */
+const halfMs = 86_400_000;
 const aptLists = "/var/lib/apt/lists";
 
 /**
@@ -39,10 +45,14 @@ export class ImageCache {
 
   /** The image of a recipe, made of the packages that the host's lists name now; null: there is none, or not all of it. */
   find(recipeDigest: string): StoredImage | null {
-    const text = readOrNull(join(this.#folder, "keys", keyOf(recipeDigest)));
+    const key = join(this.#folder, "keys", keyOf(recipeDigest));
+    const text = readOrNull(key);
     if (text === null) return null;
     const image = storedImage(text);
-    return image.blobs.every((blob) => existsSync(this.path(blob))) ? image : null;
+    if (!image.blobs.every((blob) => existsSync(this.path(blob)))) return null;
+    // Used is as good as new: what is not for long goes.
+    utimesSync(key, new Date(), new Date());
+    return image;
   }
 
   /** Keeps an image, its blobs taken from `source` where they are missing. */
@@ -55,6 +65,34 @@ export class ImageCache {
       renameSync(half, this.path(blob));
     }
     writeAtomically(join(this.#folder, "keys", keyOf(recipeDigest)), image.text, 0o644);
+    this.clean(Date.now());
+  }
+
+  /**
+   * Takes away images that nobody asked for in {@link keptMs}, then the parts that no image has. Parts come before their
+   * image: young ones are left alone, for another host may be about to name them.
+   */
+  clean(nowMs: number): void {
+    const old = (path: string, ms: number): boolean => {
+      const stat = statSync(path, { throwIfNoEntry: false });
+      return stat !== undefined && stat.mtimeMs < nowMs - ms;
+    };
+    const inside = (...parts: string[]): string[] => {
+      const where = join(this.#folder, ...parts);
+      return existsSync(where) ? readdirSync(where).map((name) => join(where, name)) : [];
+    };
+    for (const key of inside("keys")) if (old(key, keptMs)) rmSync(key, { force: true });
+    const named = new Set(
+      inside("keys").flatMap((key) => {
+        const text = readOrNull(key);
+        return text === null ? [] : storedImage(text).blobs.map((blob) => this.path(blob));
+      }),
+    );
+    for (const path of inside("blobs"))
+      if (!named.has(path) && old(path, halfMs)) rmSync(path, { force: true });
+    for (const path of inside())
+      if (path.startsWith(join(this.#folder, "load.")) && old(path, halfMs))
+        rmSync(path, { recursive: true, force: true });
   }
 
   readonly blob: BlobSource = (blob): Readable => createReadStream(this.path(blob));

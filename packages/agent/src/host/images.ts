@@ -5,15 +5,23 @@ import { join } from "node:path";
 import { PassThrough, type Readable } from "node:stream";
 import { text as readAll } from "node:stream/consumers";
 import Engine from "dockerode";
-import { hostPaths, StackctlError, type ImageRecipe } from "@stackctl/protocol";
+import { hostPaths, registryContainer, StackctlError, type ImageRecipe } from "@stackctl/protocol";
 import { firstMirror, packagesFailed, problemOf, update } from "./apt.ts";
 import { change } from "./command.ts";
-import { asked, authorised, finished, linuxDocker, socketPath } from "./docker.ts";
+import {
+  asked,
+  authorised,
+  debootstrapName,
+  finished,
+  linuxDocker,
+  recipeLabel,
+  socketPath,
+} from "./docker.ts";
 import { writeAtomically } from "./files.ts";
-import type { BuildHow, Images } from "./host.ts";
+import type { BuildHow, Images, RegistryImage, RegistryTag } from "./host.ts";
 import { checked, ImageCache } from "./image-cache.ts";
-import { environment, lastLines } from "./query.ts";
-import { Registry } from "./registry.ts";
+import { environment, lastLines, query } from "./query.ts";
+import { Registry, type StoredImage } from "./registry.ts";
 
 const pushMinutes = 30;
 const debootstrapMinutes = 20;
@@ -157,7 +165,7 @@ export function linuxImages(): Images {
       }
       return await asked(async () => {
         const answer = await engine.importImage(tarOf(root), {
-          repo: "stackctl/debootstrap",
+          repo: debootstrapName,
           tag: recipe.digest.slice(0, 32),
         });
         const said = await readAll(answer);
@@ -216,7 +224,7 @@ export function linuxImages(): Images {
         repo: localTag(recipe).split(":")[0],
         tag: localTag(recipe).split(":")[1],
         Cmd: [],
-        Labels: { "stackctl.recipe": recipe.digest },
+        Labels: { [recipeLabel]: recipe.digest },
       })) as { Id: string };
       return committed.Id;
     });
@@ -233,8 +241,40 @@ export function linuxImages(): Images {
     },
     inRegistry: async (at, name, tag) => {
       const found = await new Registry(at).image(name, tag);
-      return found === null ? null : { digest: found.digest, id: found.id };
+      return found === null ? null : shown(found);
     },
+    take: async (recipe, from, doing) => {
+      const found = await orNowhere(new Registry(from).image(recipe.name, recipe.digest));
+      if (found === null) return null;
+      const id = await docker.pull(from.name, recipe.name, found.digest, from.login, doing);
+      const [repo = "", tag = ""] = localTag(recipe).split(":");
+      await asked(() => engine.getImage(id).tag({ repo, tag }));
+      return id;
+    },
+    tags: async (at) => {
+      const registry = new Registry(at);
+      const found: RegistryTag[] = [];
+      for (const name of await registry.names())
+        for (const tag of await registry.tags(name)) {
+          const image = await registry.image(name, tag);
+          if (image !== null) found.push({ name, tag, digest: image.digest });
+        }
+      return found;
+    },
+    removeFromRegistry: (at, name, digest) => new Registry(at).remove(name, digest),
+    collectGarbage: () =>
+      asked(async () => {
+        const container = engine.getContainer(registryContainer.name);
+        const before = await folderBytes(registryContainer.data);
+        const argv = ["docker-registry", "garbage-collect", registryContainer.configuration];
+        const { code, output } = await execute(engine, container, argv);
+        if (code !== 0)
+          throw new StackctlError("command_failed", `${argv.join(" ")} ended with ${String(code)}`, {
+            retryable: true,
+            details: { command: { argv, code, stderr: lastLines(output) } },
+          });
+        return Math.max(0, before - (await folderBytes(registryContainer.data)));
+      }),
     push: async (recipe, to, doing) => {
       doing(`pushing ${recipe.name}`);
       await asked(async () => {
@@ -265,7 +305,7 @@ export function linuxImages(): Images {
           },
         );
       if (cache.wanted) await cache.keep(recipe.digest, stored, (blob) => registry.blob(recipe.name, blob));
-      return { digest: stored.digest, id: stored.id };
+      return shown(stored);
     },
     fromCache: async (recipe, to) => {
       if (!cache.wanted) return null;
@@ -273,7 +313,7 @@ export function linuxImages(): Images {
       const kept = cache.find(recipe.digest);
       if (kept === null) return null;
       await new Registry(to).store(recipe.name, recipe.digest, kept, cache.blob);
-      return { digest: kept.digest, id: kept.id };
+      return shown(kept);
     },
     copy: async (from, to, name, tag, digest) => {
       const source = new Registry(from);
@@ -291,6 +331,26 @@ export function linuxImages(): Images {
       );
     },
   } satisfies Images;
+}
+
+function shown({ digest, id, sizeBytes }: StoredImage): RegistryImage {
+  return { digest, id, sizeBytes };
+}
+
+/** What a registry that does not answer has is as good as nothing. */
+async function orNowhere<T>(answer: Promise<T | null>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof StackctlError && error.code === "registry_unreachable") return null;
+    throw error;
+  }
+}
+
+/** What a folder takes on the disk. */
+async function folderBytes(path: string): Promise<number> {
+  const { stdout } = await query("du", ["-s", "--block-size=1", "--", path]);
+  return Number(/^[0-9]+/.exec(stdout)?.[0] ?? 0);
 }
 
 /** The name that an image made here has in docker. */

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { Agent, request as httpsRequest } from "node:https";
+import { isIP } from "node:net";
 import { Readable } from "node:stream";
 import { StackctlError } from "@stackctl/protocol";
 import type { RegistryAt, RegistryImage } from "./host.ts";
@@ -39,7 +40,9 @@ export function storedImage(text: string): StoredImage {
       "registry_refused",
       `the manifest ${digest} is of a form that docker does not push`,
     );
-  return { digest, id: config.digest, text, blobs: [config, ...layers] };
+  const blobs = [config, ...layers];
+  const sizeBytes = blobs.reduce((sum, { size }) => sum + size, 0);
+  return { digest, id: config.digest, sizeBytes, text, blobs };
 }
 
 /** Connections are kept: a pass over all images of a host asks one registry a dozen times. */
@@ -62,6 +65,41 @@ export class Registry {
     if (answer.statusCode === 404) return null;
     this.#expect(answer, 200, `${name}:${reference}`, text);
     return storedImage(text);
+  }
+
+  /** Names of the images that it has, or had. */
+  async names(): Promise<string[]> {
+    return (await this.#list("_catalog", "repositories")) ?? [];
+  }
+
+  /** Tags of an image. */
+  async tags(name: string): Promise<string[]> {
+    // One whose last tag was taken away answers 404, or null (distribution 2.8).
+    return (await this.#list(`${name}/tags/list`, "tags")) ?? [];
+  }
+
+  /** Takes a manifest with all its tags away; a missing one is fine. */
+  async remove(name: string, digest: string): Promise<void> {
+    const answer = await this.#ask("DELETE", name, `manifests/${digest}`);
+    const text = await textOf(answer);
+    if (answer.statusCode !== 404) this.#expect(answer, 202, `${name}@${digest}`, text);
+  }
+
+  /** A list of names, all pages of it (distribution's API, pagination by Link). */
+  async #list(what: string, field: "repositories" | "tags"): Promise<string[] | null> {
+    const found: string[] = [];
+    let path: string | null = `/v2/${what}?n=1000`;
+    for (let page = 0; path !== null; page++) {
+      const answer: IncomingMessage = await this.#send("GET", what, path, {}, null);
+      const text = await textOf(answer);
+      if (answer.statusCode === 404) return null;
+      this.#expect(answer, 200, what, text);
+      const { [field]: names } = JSON.parse(text) as Partial<Record<typeof field, string[] | null>>;
+      found.push(...(names ?? []));
+      const next = /<([^>]+)>;\s*rel="next"/.exec(String(answer.headers["link"] ?? ""))?.[1];
+      path = next === undefined || page > 100 ? null : next;
+    }
+    return found;
   }
 
   /** A blob's bytes; the reader checks them against its digest. */
@@ -133,7 +171,8 @@ export class Registry {
       path,
       host: this.#at.address ?? host,
       port: Number(port),
-      servername: host,
+      // An address is no server name (RFC 6066, section 3): the certificate is checked for it all the same.
+      ...(isIP(host) === 0 ? { servername: host } : {}),
       headers: {
         Host: this.#at.name,
         ...headers,

@@ -65,13 +65,13 @@ export const imageSet: Behaviour<"image-set"> = {
 
 async function built(context: Context, spec: ImageSetSpec, recipe: ImageRecipe): Promise<BuiltImage | null> {
   const { images } = context.host;
-  const registry = registryOf(context, spec);
+  const registry = registryOf(context, spec.registry);
   if (registry === null) {
     const id = await images.local(recipe);
     return id === null ? null : { recipe: recipe.digest, id, digest: null };
   }
   const image = await images.inRegistry(registry, recipe.name, recipe.digest);
-  return image === null ? null : { recipe: recipe.digest, id: image.id, digest: image.digest };
+  return image === null ? null : { recipe: recipe.digest, ...image };
 }
 
 async function make(
@@ -81,7 +81,12 @@ async function make(
   doing: BuildHow["doing"],
 ): Promise<void> {
   const { images } = context.host;
-  const registry = registryOf(context, spec);
+  const registry = registryOf(context, spec.registry);
+  const take = registryOf(context, spec.take ?? null);
+  if (take !== null && (await images.local(recipe)) === null) {
+    doing(`looking for ${recipe.name} in ${take.name}`);
+    await images.take(recipe, take, doing);
+  }
   if (registry !== null && (await images.local(recipe)) === null) {
     doing(`looking for ${recipe.name} in the cache`);
     if ((await images.fromCache(recipe, registry)) !== null) return;
@@ -103,7 +108,7 @@ async function make(
   if (registry !== null) await images.push(recipe, registry, doing);
 }
 
-function registryOf({ reveal }: Context, { registry }: ImageSetSpec): RegistryAt | null {
+function registryOf({ reveal }: Context, registry: ImageSetSpec["registry"]): RegistryAt | null {
   if (registry === null) return null;
   const { name, ca, login } = registry;
   return {

@@ -44,6 +44,12 @@ interface Case {
 }
 
 const conf = "/etc/chrony/chrony.conf";
+const proxyFile = "/etc/stackctl/docker/proxy.env";
+const pullProxy = {
+  url: "http://proxy.example:3128",
+  login: { user: "lab", password: { secret: "packages-proxy-password", version: 1 } },
+  direct: ["registry.demo.internal", "10.0.0.0/24"],
+};
 const keyFile = "/etc/stackctl/registry/tls.key";
 const daemonFile = "/etc/docker/daemon.json";
 const unitFile = "/etc/systemd/system/stackctl-cache.service";
@@ -96,7 +102,7 @@ function containerSpec(host: FakeHost, image: string): Record<string, unknown> {
 function mirrorSpec(host: FakeHost, names: readonly string[]): Record<string, unknown> {
   const images = names.map((name) => ({ name, tag: "a".repeat(64), digest: imageId(name) }));
   for (const { name, tag, digest } of images)
-    host.registryImages.set(`10.0.0.1/${name}:${tag}`, { digest, id: digest });
+    host.registryImages.set(`10.0.0.1/${name}:${tag}`, { digest, id: digest, sizeBytes: 1000 });
   return { registry: "registry.demo.internal:4000", ca: "PEM", own: "10.0.0.2", from: ["10.0.0.1"], images };
 }
 
@@ -346,7 +352,11 @@ const cases: readonly Case[] = [
     type: "docker-engine",
     name: "docker",
     spec: () => ({ trust: [{ registry: "registry.demo.internal:4000", ca: "PEM" }], cluster: "docker" }),
-    next: () => ({ trust: [{ registry: "registry.demo.internal:4000", ca: "PEM 2" }], cluster: null }),
+    next: () => ({
+      trust: [{ registry: "registry.example.org", ca: "PEM 2" }],
+      proxy: pullProxy,
+      cluster: null,
+    }),
     keeps: { [daemonFile]: 0o644 },
     bare: [
       "installed",
@@ -354,6 +364,7 @@ const cases: readonly Case[] = [
       "mode",
       "owner",
       "trust registry.demo.internal:4000",
+      "trusted",
       "loaded",
       "enabled",
       "active",
@@ -391,6 +402,17 @@ const cases: readonly Case[] = [
         },
         fields: ["content"],
       },
+      {
+        name: "trust of before",
+        edit: text("/var/lib/stackctl-agent/docker.trusted", "registry.demo.internal:4000\nold:1\n"),
+        fields: ["trusted"],
+      },
+      {
+        name: "debt of a proxy",
+        edit: text("/var/lib/stackctl-agent/docker.proxy", "due"),
+        fields: ["proxy loaded"],
+      },
+      { name: "a proxy", edit: text(proxyFile, "HTTP_PROXY=http://rogue:1\n"), fields: ["proxy"] },
       {
         name: "trust",
         edit: text("/etc/docker/certs.d/registry.demo.internal:4000/ca.crt", "other"),
@@ -661,10 +683,10 @@ describe("container", () => {
     });
     host.imageIds.clear();
     await expect(run(wanted, context)).rejects.toMatchObject({ code: "image_unavailable" });
-    host.registryImages.set("r.demo.internal:4000/cache:tag", { digest, id: imageId("two") });
+    host.registryImages.set("r.demo.internal:4000/cache:tag", { digest, id: imageId("two"), sizeBytes: 1 });
     await expect(run(wanted, context)).rejects.toMatchObject({ code: "image_unavailable" });
     expect(host.containers.size).toBe(0);
-    host.registryImages.set("r.demo.internal:4000/cache:tag", { digest, id: imageId("one") });
+    host.registryImages.set("r.demo.internal:4000/cache:tag", { digest, id: imageId("one"), sizeBytes: 1 });
     await run(wanted, context);
     expect(host.containers.get("cache")?.running).toBe(true);
   });
@@ -677,6 +699,88 @@ describe("container", () => {
     await run(wanted("one"), context);
     await run(wanted("two"), context);
     expect([...host.imageIds]).toEqual([imageId("two")]);
+  });
+});
+
+describe("docker-engine", () => {
+  const wanted = (spec: Record<string, unknown>): Resource =>
+    resourceSchema.parse({ type: "docker-engine", name: "docker", spec: { cluster: null, ...spec } });
+
+  it("trusts the registry of before no more, and leaves nothing of it, also when it was killed in between", async () => {
+    const of = (registry: string): Resource => wanted({ trust: [{ registry, ca: "PEM" }] });
+    for (let calls = 1; ; calls++) {
+      const host = new FakeHost();
+      const context = contextOf(host, password);
+      await run(of("old.example:4000"), context);
+      host.crashAfter(calls);
+      const crashed = await fails(() => run(of("new.example"), context));
+      host.recover();
+      await run(of("new.example"), context);
+      const trusted = [...host.contents.keys()].filter((path) => path.startsWith("/etc/docker/certs.d/"));
+      expect(trusted).toEqual(["/etc/docker/certs.d/new.example/ca.crt"]);
+      expect(unit(host, "docker.service").starts).toBe(2);
+      if (!crashed) break;
+    }
+  });
+
+  it("pulls through a proxy whose password only root can read, and that systemd tells nobody", async () => {
+    const host = new FakeHost();
+    const context = contextOf(host, "p@ss/w:rd %");
+    await run(wanted({ trust: [] }), context);
+    const changes = await run(wanted({ trust: [], proxy: pullProxy }), context);
+    expect(fields(changes)).toEqual(["proxy", "proxy loaded"]);
+    expect(host.files.stat(proxyFile)).toMatchObject({ mode: 0o600, owner: "root", group: "root" });
+    expect(host.files.read(proxyFile)).toContain(
+      "HTTPS_PROXY=http://lab:p%40ss%2Fw%3Ard%20%25@proxy.example:3128\nNO_PROXY=10.0.0.0/24,registry.demo.internal\n",
+    );
+    for (const [path, { text: content }] of host.contents)
+      if (path !== proxyFile) expect(content, path).not.toMatch(/p%40ss|p@ss/);
+    expect(JSON.stringify(changes)).not.toMatch(/p%40ss|p@ss/);
+    const { starts } = unit(host, "docker.service");
+    await run(wanted({ trust: [] }), context);
+    expect(host.files.read(proxyFile)).toBeNull();
+    expect(unit(host, "docker.service").starts).toBe(starts + 1);
+  });
+
+  it("restarts dockerd for a new version of the password, and its digest does not depend on what that is", async () => {
+    const host = new FakeHost();
+    const next = {
+      ...pullProxy,
+      login: { user: "lab", password: { ...pullProxy.login.password, version: 2 } },
+    };
+    await run(wanted({ trust: [], proxy: pullProxy }), contextOf(host, "one"));
+    const loaded = host.files.read("/var/lib/stackctl-agent/docker.proxy");
+    expect(fields(await run(wanted({ trust: [], proxy: pullProxy }), contextOf(host, "two")))).toEqual([
+      "proxy",
+    ]);
+    expect(host.files.read("/var/lib/stackctl-agent/docker.proxy")).toBe(loaded);
+    expect(fields(await run(wanted({ trust: [], proxy: next }), contextOf(host, "three")))).toEqual([
+      "proxy",
+      "proxy loaded",
+    ]);
+  });
+});
+
+describe("image-set", () => {
+  it("takes what a registry has instead of making it, so that another host goes on with the same images", async () => {
+    const host = new FakeHost();
+    const context = contextOf(host, password);
+    const spec = { registry: null, take: at, mirror: null, proxy: null, images: [recipe("base")] };
+    const wanted = resourceSchema.parse({ type: "image-set", name: "base", spec });
+    if (wanted.type !== "image-set") throw new Error("not a set");
+    const [base] = wanted.spec.images;
+    if (base === undefined) throw new Error("no image");
+    const id = fakeId(base);
+    host.registryImages.set(`${at.name}/base:${base.digest}`, { digest: imageId("m"), id, sizeBytes: 1 });
+    await run(wanted, context);
+    expect(host.mutations).toEqual(["images.take base"]);
+    expect(await bind(behaviours, wanted).outputs(context)).toEqual({
+      base: JSON.stringify({ recipe: base.digest, id, digest: null }),
+    });
+    host.imageIds.clear();
+    host.registryImages.clear();
+    await run(wanted, context);
+    expect(host.mutations.at(-1)).toBe("images.build base");
   });
 });
 

@@ -154,6 +154,10 @@ export class FakeHost implements Host {
   readonly imageIds = new Set<string>();
   /** Images in registries, by `address or name/name:tag`. */
   readonly registryImages = new Map<string, RegistryImage>();
+  /** Images that we made, with their names. */
+  readonly ownImages: { id: string; recipe: string; references: readonly string[] }[] = [];
+  /** What no manifest of the registry here names. */
+  garbageBytes = 0;
   /** Ports that somebody answers at. */
   readonly answering = new Set<number>();
   liveHostname = "debian";
@@ -366,9 +370,25 @@ export class FakeHost implements Host {
     removeUnused: (id) =>
       promise(() => {
         this.#mutate("docker.removeUnused", id, () => {
-          if ([...this.containers.values()].every(({ made }) => made.image !== id)) this.imageIds.delete(id);
+          if (!this.#used(id)) this.imageIds.delete(id);
         });
       }),
+    ownImages: () => promise(() => this.#read(() => this.ownImages.map((image) => ({ ...image })))),
+    forget: (reference) =>
+      promise(() => {
+        const image = this.ownImages.find(({ id, references }) => [id, ...references].includes(reference));
+        if (image === undefined) return true;
+        const left = image.references.filter((each) => each !== reference);
+        if (left.length === 0 && this.#used(image.id)) return false;
+        this.#mutate("docker.forget", reference, () => {
+          image.references = left;
+          if (left.length > 0) return;
+          this.ownImages.splice(this.ownImages.indexOf(image), 1);
+          this.imageIds.delete(image.id);
+        });
+        return true;
+      }),
+    imageBytes: () => promise(() => this.#read(() => this.ownImages.length * 1000)),
   };
 
   readonly images: Images = {
@@ -386,13 +406,52 @@ export class FakeHost implements Host {
       }),
     push: (recipe, to) =>
       promise(() => {
-        const image = { id: fakeId(recipe), digest: fakeId({ ...recipe, name: `${recipe.name} pushed` }) };
+        const digest = fakeId({ ...recipe, name: `${recipe.name} pushed` });
+        const image = { id: fakeId(recipe), digest, sizeBytes: 1000 };
         this.#mutate("images.push", recipe.name, () => {
           this.registryImages.set(registryKey(to, recipe.name, recipe.digest), image);
         });
         return image;
       }),
     fromCache: () => Promise.resolve(null),
+    take: (recipe, from) =>
+      promise(() => {
+        const found = this.registryImages.get(registryKey(from, recipe.name, recipe.digest));
+        if (found === undefined) return null;
+        this.#mutate("images.take", recipe.name, () => {
+          this.imageIds.add(found.id);
+        });
+        return found.id;
+      }),
+    tags: (at) =>
+      promise(() =>
+        this.#read(() =>
+          [...this.registryImages].flatMap(([key, { digest }]) => {
+            const [where, name, tag] = key.split(/\/|:(?=[^:/]*$)/);
+            return where === (at.address ?? at.name) && name !== undefined && tag !== undefined
+              ? [{ name, tag, digest }]
+              : [];
+          }),
+        ),
+      ),
+    removeFromRegistry: (at, name, digest) =>
+      promise(() => {
+        this.#mutate("images.removeFromRegistry", name, () => {
+          for (const [key, image] of this.registryImages)
+            if (key.startsWith(`${at.address ?? at.name}/${name}:`) && image.digest === digest) {
+              this.registryImages.delete(key);
+              this.garbageBytes += image.sizeBytes;
+            }
+        });
+      }),
+    collectGarbage: () =>
+      promise(() => {
+        const freed = this.garbageBytes;
+        this.#mutate("images.collectGarbage", "", () => {
+          this.garbageBytes = 0;
+        });
+        return freed;
+      }),
     copy: (from, to, name, tag, digest) =>
       promise(() => {
         const image = this.registryImages.get(registryKey(from, name, tag));
@@ -459,6 +518,10 @@ export class FakeHost implements Host {
     const unit = this.unitStates.get(name);
     if (unit === undefined) throw new StackctlError("command_failed", `Unit ${name} not found.`);
     return unit;
+  }
+
+  #used(id: string): boolean {
+    return [...this.containers.values()].some(({ made }) => made.image === id);
   }
 
   #read<T>(value: () => T): T {

@@ -4,6 +4,7 @@ import { hostName, pinName, role, secretName, serviceName } from "../names.ts";
 import { outcome, resourceOutcome } from "../outcome.ts";
 import { scope } from "./scope.ts";
 import { renderView, runRow } from "./show.ts";
+import { imageMethods } from "./images.ts";
 
 export * from "./scope.ts";
 export * from "./show.ts";
@@ -319,6 +320,7 @@ export const apiMethods = {
       changes: z.array(z.string()),
     }),
   },
+  ...imageMethods,
   "host-forget-key": {
     /** A host, or the jump host with or without its port. */
     request: z.strictObject({ host: pinName }),

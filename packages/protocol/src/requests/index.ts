@@ -6,6 +6,7 @@ import { sealedSecret } from "../seal.ts";
 import { facts } from "../facts/facts.ts";
 import { clusterName, serviceName } from "../names.ts";
 import { change, resourceOutcome } from "../outcome.ts";
+import { pruneRequest } from "./prune.ts";
 
 /** How long a request may be acted on after it was issued. */
 export const requestLifeSeconds = 30;
@@ -70,6 +71,7 @@ export const agentRequest = z.discriminatedUnion("kind", [
     id: z.string().check(z.maxLength(200)),
     by: z.string().check(z.maxLength(64)),
   }),
+  pruneRequest,
   /** What are you; answered by {@link factsAnswer}. */
   z.strictObject({
     kind: z.literal("facts"),

@@ -72,6 +72,13 @@ export const containerSpec = z.strictObject({
 });
 export type ContainerSpec = z.infer<typeof containerSpec>;
 
+/** The container of the registry on a controller: its name, what it is configured by inside, and its data on the host. */
+export const registryContainer = {
+  name: "registry",
+  configuration: "/etc/docker/registry/config.yml",
+  data: "/var/lib/stackctl/registry",
+} as const;
+
 /** The systemd unit of a container. */
 export function containerUnit(name: string): string {
   return `stackctl-${name}.service`;

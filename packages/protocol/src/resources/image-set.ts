@@ -41,20 +41,26 @@ const imageRecipe = z.strictObject({
 });
 export type ImageRecipe = z.infer<typeof imageRecipe>;
 
+/** A registry. */
+const registryPlace = z.strictObject({
+  name: registryName,
+  /** PEM of the authority of its certificate; null: the system's. */
+  ca: z.nullable(z.string().check(z.maxLength(16384))),
+  login: z.nullable(registryLogin),
+});
+
 /**
  * Images built on this host, each after the one that it is from, as many at once as there are cores, and pushed.
  * What is there in the registry under its recipe's digest is neither built nor pushed again.
  */
 export const imageSetSpec = z.strictObject({
   /** Where they are pushed to; null: they stay here. */
-  registry: z.nullable(
-    z.strictObject({
-      name: registryName,
-      /** PEM of the authority of its certificate; null: the system's. */
-      ca: z.nullable(z.string().check(z.maxLength(16384))),
-      login: z.nullable(registryLogin),
-    }),
-  ),
+  registry: z.nullable(registryPlace),
+  /**
+   * Where one that is not here is taken from instead of made, when that has it: a controller that images are built on
+   * from now on goes on with those of the former one. Left out: nowhere.
+   */
+  take: z.optional(registryPlace),
   /** Mirror for debootstrap; null: the first one of the host's own sources. */
   mirror: z.nullable(mirrorUrl),
   proxy: z.nullable(aptProxySpec),
@@ -68,5 +74,7 @@ export const builtImage = z.strictObject({
   id: sha256,
   /** Of its manifest in the registry; null: it is in none. */
   digest: z.nullable(sha256),
+  /** Of its parts in the registry. */
+  sizeBytes: z.optional(z.int().check(z.nonnegative())),
 });
 export type BuiltImage = z.infer<typeof builtImage>;

@@ -17,7 +17,7 @@ import { registryMirrorSpec } from "./registry-mirror.ts";
 export type { AptProxySpec } from "./apt-proxy.ts";
 export type { AptRepositorySpec } from "./apt-repository.ts";
 export type { ChronySpec } from "./chrony.ts";
-export { containerUnit, type ContainerSpec, type RegistryLogin } from "./container.ts";
+export { containerUnit, registryContainer, type ContainerSpec, type RegistryLogin } from "./container.ts";
 export type { DirectorySpec } from "./directory.ts";
 export type { DockerEngineSpec } from "./docker-engine.ts";
 export type { FileSpec } from "./file.ts";

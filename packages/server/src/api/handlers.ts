@@ -19,6 +19,7 @@ import type { Store } from "../store/store.ts";
 import type { Vault } from "../vault/vault.ts";
 import { pinNamed, type Logins } from "../bootstrap/logins.ts";
 import type { ApiHandlers } from "./api.ts";
+import { buildImages, imageListOf, moveRegistry, pruneImages } from "./images.ts";
 import { preflight } from "./preflight.ts";
 import { renderHost } from "./render.ts";
 import { runList } from "./run-list.ts";
@@ -44,6 +45,8 @@ export interface HandlersOptions {
   readonly publisher: Publisher;
   readonly cloudFile: string;
   readonly startedAt: string;
+  /** The authority of the cloud's own registry, PEM. */
+  readonly authority: () => string;
   /** Reads `cloud.yaml` as it is now. */
   readonly load: () => LoadedCloud;
   /** Resolves once every enrolled host was heard, or has had its chance since the server started. */
@@ -146,6 +149,19 @@ export function handlers(options: HandlersOptions): ApiHandlers {
       const { host, service } = targetFrom(target, load().cloud, store, serviceNames(store));
       const hold = holds.release(host, service, by);
       return { hold, untold: concerned(await holds.settled(holdsMs), host) };
+    },
+    "image-list": () => imageListOf(load().cloud, store),
+    "image-build": async ({ names, by }) => {
+      await options.settled;
+      return buildImages(options, load(), names, by);
+    },
+    "image-prune": async ({ by }) => {
+      await options.settled;
+      return pruneImages(options, load(), by);
+    },
+    "registry-move": async ({ host, by }) => {
+      await options.settled;
+      return moveRegistry(options, load(), host, by);
     },
     "host-forget-key": ({ host }) => {
       const pinned = pinNamed(host, load().cloud);

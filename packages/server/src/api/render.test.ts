@@ -19,6 +19,7 @@ function plannerOf(more: Partial<CompileContext> = {}): Pick<Planner, "compile" 
     secretVersion: () => 3,
     rebootOrders: new Map(),
     primary: "controller1",
+    registryPrimary: "controller1",
     images: new Map(),
     imageBuilds: new Map(),
     certificates: { authority: "the authority", registry: "the certificate" },

@@ -14,6 +14,7 @@ const context = (
   secretVersion: () => 3,
   rebootOrders: new Map(reboots),
   primary: "controller1",
+  registryPrimary: "controller1",
   images,
   imageBuilds: new Map(),
   certificates: { authority: "authority", registry: "registry" },

@@ -16,6 +16,7 @@ export function namesOf(loaded: LoadedCloud): NamesView {
     secretVersion: () => 1,
     rebootOrders: new Map(),
     primary: primaryOf(cloud, null),
+    registryPrimary: primaryOf(cloud, null),
     images: new Map(
       recipesOf(cloud, new Map()).flatMap(({ name, digest: recipe }) =>
         [name, localImage(name)].map((key) => [key, { recipe, id: digest, digest }] as const),

@@ -23,6 +23,7 @@ import type { Fleet } from "../fleet/fleet.ts";
 import type { AgentRow, Store } from "../store/store.ts";
 import type { Vault } from "../vault/vault.ts";
 import type { Publisher } from "./publisher.ts";
+import { registryPrimaryOf } from "../services/registry-name.ts";
 import { hostsOf } from "./scope.ts";
 
 /** How long a host may take to say what would change. */
@@ -84,11 +85,13 @@ export class Planner {
 
   /** What services may look at, beside the host, as it is now. */
   context({ cloud }: LoadedCloud): CompileContext {
+    const primary = primaryOf(cloud, this.#store.primary());
     return {
       cloud,
       secretVersion: (name) => this.#vault.needVersion(name),
       rebootOrders: this.#store.rebootOrders(),
-      primary: primaryOf(cloud, this.#store.primary()),
+      primary,
+      registryPrimary: registryPrimaryOf(cloud, this.#store.registryPrimary(), primary),
       images: this.#store.images(),
       imageBuilds: this.#store.imageBuilds(),
       certificates: this.#certificates(),

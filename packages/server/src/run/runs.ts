@@ -13,6 +13,7 @@ import {
 import type { CompiledDocument } from "../compile/compile.ts";
 import { stepsOf } from "../compile/compile.ts";
 import type { CloudHost, LoadedCloud } from "../config/model.ts";
+import type { Decision } from "../store/changes.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Holds } from "../fleet/holds.ts";
 import type { Permits } from "../fleet/permits.ts";
@@ -101,16 +102,23 @@ export class Runs {
 
   /**
    * Starts a run, or joins the one of the same scope and the same file that is under way.
+   * @param first what is decided right before, once nothing speaks against the run; then none is joined. @default nothing
    * @throws StackctlError `server_busy` when another run is under way; `host_unknown`; `secret_missing`
    */
-  start(scope: Scope, loaded: LoadedCloud, cause: Cause, by: string): { runId: number; joined: boolean } {
+  start(
+    scope: Scope,
+    loaded: LoadedCloud,
+    cause: Cause,
+    by: string,
+    first: readonly Decision[] = [],
+  ): { runId: number; joined: boolean } {
     const { store } = this.#options;
     const hosts = hostsOf(loaded.cloud, scope);
     // Whatever cannot be compiled is said now, before there is a run.
     for (const host of hosts) this.#options.planner.compile(loaded, host);
     for (const { row } of this.#active.values()) {
-      if (JSON.stringify(row.scope) === JSON.stringify(scope) && row.cloudText === loaded.text)
-        return { runId: row.id, joined: true };
+      const same = JSON.stringify(row.scope) === JSON.stringify(scope) && row.cloudText === loaded.text;
+      if (same && first.length === 0) return { runId: row.id, joined: true };
       if (row.hosts.some((name) => hosts.some((host) => host.name === name))) {
         throw new StackctlError(
           "server_busy",
@@ -124,6 +132,7 @@ export class Runs {
     }
     if (store.primary() === null)
       store.decide(by, { type: "primary.chosen", host: primaryOf(loaded.cloud, null) });
+    for (const decision of first) store.decide(by, decision);
     const runId = store.decide(by, {
       type: "run.started",
       scope,
@@ -204,6 +213,11 @@ export class Runs {
     if (waited.length === 0 || known === undefined) return false;
     const { waiting } = this.#options.planner.compile(loaded, known);
     return waited.every(({ service }) => !waiting.has(service));
+  }
+
+  /** True while any run is under way. */
+  underWay(): boolean {
+    return this.#active.size > 0;
   }
 
   /** The run as it is now. @throws StackctlError `run_unknown` */
@@ -418,6 +432,8 @@ export class Runs {
     for (const before of this.#options.planner.before(active.loaded, host, service)) {
       const isOver = (): boolean =>
         !active.row.hosts.includes(before.host) ||
+        // It has no such step: whoever waited for it would wait for the whole host, and that perhaps for this one.
+        !active.plan.some((step) => step.service === before.service && step.hosts.includes(before.host)) ||
         active.over.has(before.host) ||
         this.#options.store
           .steps(active.row.id)
@@ -519,12 +535,17 @@ export class Runs {
       const [type, set] = id.split("/");
       if (type !== "image-set" || outputs === undefined) continue;
       for (const [name, text] of Object.entries(outputs)) {
-        const image = builtImage.parse(JSON.parse(text));
+        const { sizeBytes, ...image } = builtImage.parse(JSON.parse(text));
         const key = set === localSet ? localImage(name) : name;
         const known = store.images().get(key);
         if (known?.recipe === image.recipe && known.id === image.id && known.digest === image.digest)
           continue;
-        store.decide("server", { type: "image.built", name: key, ...image });
+        store.decide("server", {
+          type: "image.built",
+          name: key,
+          ...image,
+          ...(sizeBytes === undefined ? {} : { sizeBytes }),
+        });
       }
     }
   }

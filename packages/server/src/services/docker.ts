@@ -1,5 +1,8 @@
+import type { DockerEngineSpec } from "@stackctl/protocol";
+import { networkNames } from "../config/model.ts";
+import { directHosts, internalDomain, proxyResource } from "./host.ts";
 import { internalRegistry, registryName } from "./registry-name.ts";
-import type { ServiceDefinition } from "./service.ts";
+import type { CompileContext, ServiceDefinition } from "./service.ts";
 
 /** dockerd on every host, trusting the registry of the cloud. */
 export const dockerService: ServiceDefinition = {
@@ -9,6 +12,8 @@ export const dockerService: ServiceDefinition = {
     const { cloud } = context;
     const outside = cloud.registry;
     const ca = outside === null ? context.certificates.authority : outside.ca;
+    const controls = host.role === "controller";
+    const proxy = controls ? pullProxy(context) : null;
     return [
       {
         resource: {
@@ -16,7 +21,8 @@ export const dockerService: ServiceDefinition = {
           name: "docker",
           spec: {
             trust: ca === null ? [] : [{ registry: outside?.name ?? registryName(cloud), ca }],
-            cluster: host.role === "controller" ? "docker" : null,
+            ...(proxy === null ? {} : { proxy }),
+            cluster: controls ? "docker" : null,
           },
         },
         origin: internalRegistry(cloud) ? ["hosts", host.name] : ["registry"],
@@ -24,3 +30,15 @@ export const dockerService: ServiceDefinition = {
     ];
   },
 };
+
+/**
+ * The proxy that dockerd pulls `images.base` through; null: nothing is pulled from outside. On every controller, also
+ * those that build no images now: so nothing is restarted when the registry is moved.
+ */
+function pullProxy({ cloud, secretVersion }: CompileContext): NonNullable<DockerEngineSpec["proxy"]> | null {
+  const proxy = cloud.images.base === null ? null : proxyResource(cloud, secretVersion);
+  if (proxy === null) return null;
+  const networks = networkNames.map((name) => cloud.networks[name].cidr);
+  const direct = [...directHosts(cloud), `.${internalDomain(cloud)}`, ...networks];
+  return { url: proxy.spec.url, login: proxy.spec.login, direct };
+}

@@ -6,14 +6,18 @@ import type { PlacedResource, ServiceDefinition } from "./service.ts";
 export const hostService: ServiceDefinition = {
   name: "host",
   needs: [],
-  resources(host, { cloud, primary, secretVersion }) {
+  resources(host, { cloud, registryPrimary, secretVersion }) {
     const resources: PlacedResource[] = [
       {
         resource: { type: "hostname", name: "hostname", spec: { hostname: host.name } },
         origin: ["hosts", host.name],
       },
       {
-        resource: { type: "hosts-file", name: "hosts", spec: { entries: hostsEntries(cloud, primary) } },
+        resource: {
+          type: "hosts-file",
+          name: "hosts",
+          spec: { entries: hostsEntries(cloud, registryPrimary) },
+        },
         origin: ["hosts"],
       },
     ];
@@ -69,15 +73,15 @@ function hostsEntries(cloud: Cloud, primary: string): { address: string; names: 
   return [...hosts, ...registries];
 }
 
-/** What the proxy must not be asked for: the cloud's own hosts and VIPs, and what the file adds. */
-function directHosts(cloud: Cloud): ReadonlySet<string> {
+/** What the proxy must not be asked for: the cloud's own hosts and VIPs, its registry, and what the file adds. */
+export function directHosts(cloud: Cloud): ReadonlySet<string> {
   return new Set([
     "127.0.0.1",
     "localhost",
     ...cloud.hosts.flatMap((host) => [host.addresses.management, host.name]),
     cloud.vip.management,
     cloud.vip.public,
-    registryHost(cloud),
+    cloud.registry === null ? registryHost(cloud) : (cloud.registry.name.split(":")[0] ?? ""),
     ...cloud.packages.noProxy,
   ]);
 }

@@ -1,5 +1,11 @@
 import { createHash } from "node:crypto";
-import { canonicalJson, type BuiltImage, type ContainerSpec, type ImageRecipe } from "@stackctl/protocol";
+import {
+  canonicalJson,
+  type BuiltImage,
+  type ContainerSpec,
+  type ImageRecipe,
+  type ImageSetSpec,
+} from "@stackctl/protocol";
 import type { Cloud } from "../config/model.ts";
 import { proxyResource } from "./host.ts";
 import { internalRegistry, registryAt, registryName } from "./registry-name.ts";
@@ -110,7 +116,7 @@ export function imageOf(context: CompileContext, name: ImageName): ContainerSpec
   };
 }
 
-/** The set of images that stay on the primary controller: the registry there runs on what it made, not on what it holds. */
+/** The set of images that stay where they are built: the registry there runs on what it made, not on what it holds. */
 export const localSet = "base";
 
 /** What an image of {@link localSet} is recorded as. */
@@ -118,37 +124,42 @@ export function localImage(name: string): string {
   return `local-${name}`;
 }
 
-/** What was built of the recipe that the cloud asks for now; `local`: on the primary controller, for itself. */
+/** What was built of the recipe that the cloud asks for now; `local`: for the registry of the host that builds. */
 export function builtOf(context: CompileContext, name: ImageName, local = false): BuiltImage | null {
   const recipe = recipesOf(context.cloud, context.imageBuilds).find((each) => each.name === name);
   const built = context.images.get(local ? localImage(name) : name);
   return built !== undefined && built.recipe === recipe?.digest ? built : null;
 }
 
-/** The images that the registry itself needs, before there is one to push to. On the primary controller. */
+/** The step in which all images are there: whatever runs on one of them comes after it. */
+export const afterImages: NonNullable<ServiceDefinition["after"]> = (_host, { registryPrimary }) => [
+  { service: "images", host: registryPrimary },
+];
+
+/** The images that the registry itself needs, before there is one to push to. Where images are built. */
 export const baseImagesService: ServiceDefinition = {
   name: "base-images",
   needs: ["docker"],
   resources(host, context) {
-    if (host.name !== context.primary || !internalRegistry(context.cloud)) return null;
-    return imageSet(context, localSet, null, ["base", "registry"]);
+    if (host.name !== context.registryPrimary || !internalRegistry(context.cloud)) return null;
+    return imageSet(context, localSet, { registry: null, take: registryAt(context) }, ["base", "registry"]);
   },
 };
 
-/** All images, built on the primary controller and pushed to the registry. */
+/** All images, built on one controller and pushed to the registry. */
 export const imagesService: ServiceDefinition = {
   name: "images",
   needs: ["docker", "registry"],
   resources(host, context) {
-    if (host.name !== context.primary) return null;
-    return imageSet(context, "images", registryAt(context), null);
+    if (host.name !== context.registryPrimary) return null;
+    return imageSet(context, "images", { registry: registryAt(context) }, null);
   },
 };
 
 function imageSet(
   context: CompileContext,
   name: string,
-  registry: ReturnType<typeof registryAt> | null,
+  place: Pick<ImageSetSpec, "registry" | "take">,
   only: readonly ImageName[] | null,
 ): PlacedResource[] {
   const { cloud } = context;
@@ -167,7 +178,7 @@ function imageSet(
         type: "image-set",
         name,
         spec: {
-          registry,
+          ...place,
           mirror: cloud.packages.mirror,
           proxy: proxyResource(cloud, context.secretVersion)?.spec ?? null,
           images: recipes.filter((recipe) => only === null || only.some((each) => each === recipe.name)),

@@ -1,5 +1,5 @@
 import { ports } from "@stackctl/protocol";
-import { imageOf, userOf } from "./images.ts";
+import { afterImages, imageOf, userOf } from "./images.ts";
 import type { ServiceDefinition } from "./service.ts";
 
 /** How much it keeps, in MiB. */
@@ -9,7 +9,7 @@ const megabytes = 64;
 export const memcachedService: ServiceDefinition = {
   name: "memcached",
   needs: ["docker", "registry", "registry-mirror"],
-  after: (_host, { primary }) => [{ service: "images", host: primary }],
+  after: afterImages,
   resources(host, context) {
     if (host.role !== "controller") return null;
     const image = imageOf(context, "memcached");

@@ -8,6 +8,12 @@ export function registryName(cloud: Cloud): string {
   return `${registryHost(cloud)}:${String(ports.registry)}`;
 }
 
+/** The controller whose registry is pushed to: as a person chose it, while it is a controller; else the primary. */
+export function registryPrimaryOf(cloud: Cloud, chosen: string | null, primary: string): string {
+  const isController = cloud.hosts.some(({ name, role }) => name === chosen && role === "controller");
+  return chosen !== null && isController ? chosen : primary;
+}
+
 /** True: the cloud has a registry of its own on the controllers. */
 export function internalRegistry(cloud: Cloud): boolean {
   return cloud.registry === null;

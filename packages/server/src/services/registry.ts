@@ -1,12 +1,12 @@
-import { ports, type Resource } from "@stackctl/protocol";
-import { builtOf, imageOf, recipesOf, userOf } from "./images.ts";
+import { ports, registryContainer, type Resource } from "@stackctl/protocol";
+import { afterImages, builtOf, imageOf, recipesOf, userOf } from "./images.ts";
 import { internalRegistry, registryName } from "./registry-name.ts";
 import type { PlacedResource, ServiceDefinition } from "./service.ts";
 
 /** The secret that holds the key of the registry's certificate. */
 export const registryKeySecret = "registry-key";
 
-const data = "/var/lib/stackctl/registry";
+const { data, configuration: inside } = registryContainer;
 const configuration = "/etc/stackctl/registry";
 
 /**
@@ -16,9 +16,9 @@ const configuration = "/etc/stackctl/registry";
 export const registryService: ServiceDefinition = {
   name: "registry",
   needs: ["docker", "base-images"],
-  after: (host, { primary }) => (host.name === primary ? [] : [{ service: "images", host: primary }]),
+  after: (host, context) => (host.name === context.registryPrimary ? [] : afterImages(host, context)),
   resources(host, context) {
-    const { cloud, primary, certificates } = context;
+    const { cloud, registryPrimary: primary, certificates } = context;
     if (host.role !== "controller" || !internalRegistry(cloud)) return null;
     const local = builtOf(context, "registry", true);
     const image =
@@ -58,6 +58,14 @@ export const registryService: ServiceDefinition = {
         },
         origin,
       },
+      {
+        resource: {
+          type: "directory",
+          name: "registry-configuration",
+          spec: { path: configuration, owner: 0, group: 0, mode: "0755", holdsData: false },
+        },
+        origin,
+      },
       file("config.yml", [{ text: registryConfiguration(address) }]),
       file("tls.crt", [{ text: certificates.registry }]),
       file("tls.key", [
@@ -66,10 +74,10 @@ export const registryService: ServiceDefinition = {
       {
         resource: {
           type: "container",
-          name: "registry",
+          name: registryContainer.name,
           spec: {
             image,
-            command: ["docker-registry", "serve", "/etc/docker/registry/config.yml"],
+            command: ["docker-registry", "serve", inside],
             user,
             mounts: [
               { source: configuration, target: "/etc/docker/registry", readOnly: true },
@@ -95,9 +103,9 @@ export const registryService: ServiceDefinition = {
 export const registryMirrorService: ServiceDefinition = {
   name: "registry-mirror",
   needs: ["registry"],
-  after: (_host, { primary }) => [{ service: "images", host: primary }],
+  after: afterImages,
   resources(host, context) {
-    const { cloud, primary } = context;
+    const { cloud, registryPrimary: primary } = context;
     if (host.role !== "controller" || host.name === primary || !internalRegistry(cloud)) return null;
     const images = recipesOf(cloud, context.imageBuilds).map((recipe) => {
       const built = context.images.get(recipe.name);
@@ -134,7 +142,7 @@ function registryConfiguration(address: string): string {
     version: "0.1",
     log: { level: "info", formatter: "json", accesslog: { disabled: true } },
     storage: {
-      cache: { blobdescriptor: "inmemory" },
+      // No cache of what it has: it would go on saying that it has what a collection of garbage has taken away.
       filesystem: { rootdirectory: "/var/lib/docker-registry" },
       delete: { enabled: true },
       maintenance: { uploadpurging: { enabled: true, age: "24h", interval: "6h", dryrun: false } },

@@ -10,6 +10,8 @@ export interface CompileContext {
   readonly rebootOrders: ReadonlyMap<string, string>;
   /** The controller on which things are made first; recorded at the first apply. */
   readonly primary: string;
+  /** The controller whose registry is pushed to, and on which images are built: the primary, unless a person moved it. */
+  readonly registryPrimary: string;
   /** The last image that was built, by name. */
   readonly images: ReadonlyMap<string, BuiltImage>;
   /** How often a person asked for an image to be built anew; none: never. */

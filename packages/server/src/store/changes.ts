@@ -67,6 +67,8 @@ export type Decision =
     }
   /** The controller that things are made on first, from now on. */
   | { readonly type: "primary.chosen"; readonly host: string }
+  /** The controller whose registry is pushed to, and on which images are built, from now on. */
+  | { readonly type: "registry.moved"; readonly host: string }
   /** An image is there: built of a recipe, and pushed unless its digest is null. */
   | {
       readonly type: "image.built";
@@ -74,6 +76,8 @@ export type Decision =
       readonly recipe: string;
       readonly id: string;
       readonly digest: string | null;
+      /** Of its parts in the registry, as far as that was said. */
+      readonly sizeBytes?: number;
     }
   /** A person wants these images built anew, with the packages of the day. */
   | { readonly type: "image.build-asked"; readonly names: readonly string[] }
@@ -117,6 +121,7 @@ export const decisionTables = `
   CREATE TABLE IF NOT EXISTS step (run INTEGER NOT NULL, host TEXT NOT NULL, service TEXT NOT NULL, outcome TEXT NOT NULL, why TEXT,
     resources TEXT NOT NULL, seconds REAL NOT NULL, at TEXT NOT NULL, PRIMARY KEY (run, host, service)) STRICT;
   CREATE TABLE IF NOT EXISTS "primary" (one INTEGER PRIMARY KEY CHECK (one = 1), host TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS registry (one INTEGER PRIMARY KEY CHECK (one = 1), host TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS image (name TEXT PRIMARY KEY, recipe TEXT NOT NULL, id TEXT NOT NULL, digest TEXT) STRICT;
   CREATE TABLE IF NOT EXISTS imageBuild (name TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS permit (n INTEGER PRIMARY KEY, wish TEXT NOT NULL UNIQUE, cluster TEXT NOT NULL, host TEXT NOT NULL,
@@ -137,6 +142,7 @@ export const decisionTableNames = [
   "document",
   "step",
   "primary",
+  "registry",
   "image",
   "imageBuild",
   "permit",
@@ -230,6 +236,9 @@ export function applyDecision(db: DatabaseSync, at: string, decision: Decision):
       return null;
     case "primary.chosen":
       run('INSERT OR REPLACE INTO "primary" VALUES (1, ?)', decision.host);
+      return null;
+    case "registry.moved":
+      run("INSERT OR REPLACE INTO registry VALUES (1, ?)", decision.host);
       return null;
     case "image.built":
       run(

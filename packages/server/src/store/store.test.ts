@@ -67,6 +67,8 @@ const someDecisions: readonly Decision[] = [
   },
   { type: "run.ended", run: 1, seconds: 2 },
   { type: "host.key-forgotten", host: "h1" },
+  { type: "registry.moved", host: "h1" },
+  { type: "image.built", name: "base", recipe: "r", id: "sha256:i", digest: null, sizeBytes: 5 },
   { type: "permit.wanted", wish: "w1", cluster: "c", host: "h1", service: "s", resource: "a/b" },
   { type: "permit.given", wish: "w1" },
   { type: "permit.wanted", wish: "w2", cluster: "c", host: "h2", service: "s", resource: "a/b" },

@@ -73,6 +73,12 @@ export interface AppliedRow {
   readonly resources: readonly ResourceOutcome[];
 }
 
+/** An image that was built, or taken over, when it was recorded. */
+export interface BuiltRow extends BuiltImage {
+  readonly at: string;
+  readonly name: string;
+}
+
 /** A permit from the wish for it to its return. */
 export interface PermitRow {
   readonly wish: string;
@@ -212,6 +218,20 @@ export class Store {
   primary(): string | null {
     const row = this.#one('SELECT host FROM "primary"');
     return row === null ? null : text(row, "host");
+  }
+
+  /** The controller that the registry was moved to; null: it never was. */
+  registryPrimary(): string | null {
+    const row = this.#one("SELECT host FROM registry");
+    return row === null ? null : text(row, "host");
+  }
+
+  /** Every image that was ever recorded, oldest first. */
+  imageHistory(): BuiltRow[] {
+    return this.#all("SELECT at, body FROM log WHERE type = 'image.built' ORDER BY n").map((row) => ({
+      ...json<Omit<BuiltRow, "at">>(row, "body"),
+      at: text(row, "at"),
+    }));
   }
 
   /** The last image that was built, by name. */
