@@ -23,18 +23,18 @@ export interface Stack {
     args: readonly string[],
     options?: { readonly input?: string; readonly timeoutMs?: number },
   ) => Promise<Ended>;
-  /** Starts `stackctl` and lets it run; its output goes to the caller's screen when `inherit`. */
-  readonly start: (args: readonly string[]) => { readonly pid: number; readonly ended: Promise<Ended> };
+  /** Starts `stackctl` and lets it run; `stdout` gives what it has printed so far. */
+  readonly start: (args: readonly string[]) => {
+    readonly pid: number;
+    readonly ended: Promise<Ended>;
+    readonly stdout: () => string;
+  };
 }
 
 /** A cloud whose file and home are in `folder`. */
 export function stackIn(folder: string, home: string = join(folder, ".stackctl")): Stack {
   const cloudFile = join(folder, "cloud.yaml");
-  const start = (
-    args: readonly string[],
-    input = "",
-    timeoutMs = 1_200_000,
-  ): { pid: number; ended: Promise<Ended> } => {
+  const start = (args: readonly string[], input = "", timeoutMs = 1_200_000): ReturnType<Stack["start"]> => {
     const begun = performance.now();
     const child = spawn(join(root, "stackctl"), ["--cloud", cloudFile, ...args], {
       env: { ...process.env, STACKCTL_HOME: home, NO_COLOR: "1" },
@@ -52,7 +52,7 @@ export function stackIn(folder: string, home: string = join(folder, ".stackctl")
         resolve({ code, stdout, stderr, seconds: (performance.now() - begun) / 1000 });
       });
     });
-    return { pid: child.pid ?? 0, ended };
+    return { pid: child.pid ?? 0, ended, stdout: () => stdout };
   };
   return {
     cloudFile,

@@ -22,6 +22,7 @@ import { readLab, runOn, type Lab } from "../lab/lab.ts";
 import { initStack, root, stackIn, succeed, type Ended, type Stack } from "../stack.ts";
 import { containerClaims } from "./containers.ts";
 import { imageClaims } from "./images.ts";
+import { logsClaims } from "./logs.ts";
 import { applied, bootIds, events, green, on, status, treeHash, until } from "./world.ts";
 
 /** Names and addresses that no demo uses, so that both can be up. */
@@ -334,6 +335,8 @@ describe("kill -9", () => {
     });
   });
 });
+
+logsClaims(() => ({ lab, stack }));
 
 describe("a host that is off", () => {
   it("during an apply is named, blocks nobody, and is completed on its return without a command", async () => {

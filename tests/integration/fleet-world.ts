@@ -20,6 +20,7 @@ import { Questions } from "@stackctl/server/fleet/ask.ts";
 import { Fleet } from "@stackctl/server/fleet/fleet.ts";
 import { Holds } from "@stackctl/server/fleet/holds.ts";
 import { Intake } from "@stackctl/server/fleet/intake.ts";
+import { Logs } from "@stackctl/server/fleet/logs.ts";
 import { Permits } from "@stackctl/server/fleet/permits.ts";
 import { Publisher } from "@stackctl/server/run/publisher.ts";
 import { Store } from "@stackctl/server/store/store.ts";
@@ -33,6 +34,7 @@ interface FleetServer {
   readonly fleet: Fleet;
   readonly permits: Permits;
   readonly holds: Holds;
+  readonly logs: Logs;
   readonly ask: (host: string, request: AgentRequest) => Promise<unknown>;
   /** Publishes a document of these resources. */
   readonly publish: (host: string, service: string, resources: readonly Resource[]) => Promise<void>;
@@ -147,6 +149,7 @@ async function startServer(
   const publisher = new Publisher(store, vault, bus, signer);
   const permits = new Permits({ store, fleet, questions, clusterOf, log: () => undefined });
   const holds = new Holds({ store, fleet, questions, needs: () => [], log: () => undefined });
+  const logs = new Logs({ fleet, questions, log: () => undefined });
   const intake = new Intake(store, fleet, signer.cluster, {
     log: () => undefined,
     onAnswer: (host, answer) => {
@@ -156,6 +159,9 @@ async function startServer(
       permits.heard(host, event);
     },
     onEvents: () => undefined,
+    onLines: (host, batch) => {
+      logs.heard(host, batch);
+    },
     onStatus: () => undefined,
   });
   await bus.onResult((host, bytes) => {
@@ -166,16 +172,21 @@ async function startServer(
   bus.onStatus((host, bytes) => {
     if (alive) intake.status(host, bytes);
   });
+  bus.onLines((host, bytes) => {
+    if (alive) intake.lines(host, bytes);
+  });
   const ticker = setInterval(() => {
     fleet.tick();
     permits.tick();
     holds.tick();
+    logs.tick();
   }, 100);
   return {
     store,
     fleet,
     permits,
     holds,
+    logs,
     ask: (host, request) => questions.ask(host, request, 10_000),
     publish: async (host, service, resources) => {
       const agent = store.agent(host);

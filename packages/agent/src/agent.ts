@@ -3,6 +3,7 @@ import {
   documentBody,
   documentHeader,
   errorData,
+  logSources,
   openEnvelope,
   openSecret,
   peekHeader,
@@ -21,6 +22,8 @@ import {
   type FactsAnswer,
   type HoldsAnswer,
   type FactsOrder,
+  type LogBatch,
+  type LogsAnswer,
   type PackagesWay,
   type Outcome,
   type PermitAnswer,
@@ -43,6 +46,7 @@ import { prune } from "./engine/prune.ts";
 import type { Context } from "./engine/resource.ts";
 import type { AgentState, Ledger } from "./engine/state.ts";
 import type { Host } from "./host/host.ts";
+import { Readings } from "./logs/readings.ts";
 import { trustOf, type Identity } from "./identity.ts";
 import { acceptDocument, acceptRequest, raiseFloors, type Floors, type Trust } from "./trust/accept.ts";
 import { Watcher } from "./watch/watch.ts";
@@ -118,6 +122,7 @@ export class Agent {
   readonly #watcher: Watcher;
   readonly #permits: Permits;
   readonly #holds: Holds;
+  readonly #readings: Readings;
   /** Repairs that were asked for, oldest first. */
   readonly #orders: Order[] = [];
   readonly #prunings: Pruning[] = [];
@@ -139,6 +144,16 @@ export class Agent {
       this.#emit(event);
     });
     this.#holds = new Holds(options.state);
+    this.#readings = new Readings({
+      journal: options.host.journal,
+      sources: (word) =>
+        logSources(
+          word,
+          [...this.#held.values()].map(({ body }) => body),
+        ),
+      send: (batch) => this.#sendLines(batch),
+      log: options.log,
+    });
     const kept = options.state.floors();
     const documents = new Map<string, { epoch: number; seq: number; digest: string }>();
     for (const document of options.state.documents()) {
@@ -204,6 +219,7 @@ export class Agent {
 
   stop(): void {
     this.#stopped = true;
+    this.#readings.close();
     this.#wake();
     this.#flushWake();
   }
@@ -276,7 +292,14 @@ export class Agent {
   async #answerTo(
     request: AgentRequest,
   ): Promise<
-    PingAnswer | PlanAnswer | FactsAnswer | PermitAnswer | HoldsAnswer | RepairAnswer | PruneAnswer
+    | PingAnswer
+    | PlanAnswer
+    | FactsAnswer
+    | PermitAnswer
+    | HoldsAnswer
+    | RepairAnswer
+    | PruneAnswer
+    | LogsAnswer
   > {
     const { host, behaviours, state, facts } = this.#options;
     switch (request.kind) {
@@ -303,6 +326,11 @@ export class Agent {
           this.#prunings.push({ request, untilMs: Date.now() + pruneWithinMs, resolve });
           this.#wake();
         });
+      case "logs":
+        return { state: this.#readings.ask(request) };
+      case "logs-end":
+        this.#readings.end(request.reading);
+        return { state: "ended" };
       case "plan": {
         const services: PlanAnswer["services"] = [];
         for (const { service, digest, resources, sealed } of request.documents) {
@@ -683,6 +711,17 @@ export class Agent {
         });
         waitMs = Math.min(2000, waitMs * 2);
       }
+    }
+  }
+
+  #sendLines(batch: LogBatch): boolean {
+    const { state, bus, log } = this.#options;
+    try {
+      return bus.sendLines(this.#sign("lines", state.number("lines"), new Date().toISOString(), batch));
+    } catch (error) {
+      // Without room on the disk there are no new numbers after a while: to lose lines of logs is the least then.
+      log({ why: errorData(error).message }, "lines of a log not sent");
+      return false;
     }
   }
 

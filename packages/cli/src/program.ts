@@ -10,6 +10,7 @@ import { addHold } from "./commands/hold.ts";
 import { addHost } from "./commands/host.ts";
 import { addImage } from "./commands/image.ts";
 import { addInit } from "./commands/init.ts";
+import { addLogs } from "./commands/logs.ts";
 import { addPlan } from "./commands/plan.ts";
 import { addPreflight } from "./commands/preflight.ts";
 import { addRender } from "./commands/render.ts";
@@ -40,6 +41,7 @@ export function makeProgram(): Command {
     addDrift,
     addEvents,
     addWhy,
+    addLogs,
     addRepair,
     addRuns,
     addHold,

@@ -9,6 +9,8 @@ export * from "./events/index.ts";
 export * from "./facts/facts.ts";
 export * from "./facts/parse.ts";
 export * from "./facts/questions.ts";
+export * from "./log-lines.ts";
+export * from "./log-sources.ts";
 export * from "./names.ts";
 export * from "./outcome.ts";
 export * from "./paths.ts";

@@ -11,6 +11,8 @@ export const subjects = {
   result: (host: string): string => `evt.${host}.result`,
   /** An agent's heartbeat with what it has: not kept, the next one replaces it. */
   status: (host: string): string => `evt.${host}.status`,
+  /** Lines of logs that somebody reads just now: not kept. */
+  logLines: (host: string): string => `log.${host}.line`,
   /** A call of the command line. */
   api: (method: string): string => `api.${method}`,
   /** Where an agent receives replies; nobody else may read it. */

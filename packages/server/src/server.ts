@@ -25,6 +25,7 @@ import { Questions } from "./fleet/ask.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { Holds } from "./fleet/holds.ts";
 import { Intake } from "./fleet/intake.ts";
+import { Logs } from "./fleet/logs.ts";
 import { Permits } from "./fleet/permits.ts";
 import { natsServerBinary } from "./nats/binary.ts";
 import { startNats } from "./nats/process.ts";
@@ -134,6 +135,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   );
   const permits = new Permits({ store, fleet, questions, log });
   const holds = new Holds({ store, fleet, questions, needs: needsOf, log });
+  const logs = new Logs({ fleet, questions, log });
   const planner = new Planner(store, vault, fleet, questions, publisher, () => ({
     authority: vault.reveal(own.cloudAuthorityCertificate),
     registry: vault.reveal(own.registryCertificate),
@@ -236,6 +238,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     onEvents: () => {
       runs.touch();
     },
+    onLines: (host, batch) => {
+      logs.heard(host, batch);
+    },
     onStatus: (host, status) => {
       republishMissing(host, status.documents);
       const mark = JSON.stringify([status.bootId, status.documents]);
@@ -278,6 +283,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   bus.onStatus((host, bytes) => {
     intake.status(host, bytes);
   });
+  bus.onLines((host, bytes) => {
+    intake.lines(host, bytes);
+  });
   for (const { host } of store.agents()) await bus.ensureConsumer(host, false);
 
   const startedAt = new Date().toISOString();
@@ -289,6 +297,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     fleet,
     permits,
     holds,
+    logs,
     planner,
     runs,
     questions,
@@ -311,6 +320,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     fleet.tick();
     permits.tick();
     holds.tick();
+    logs.tick();
     for (const { host } of store.agents())
       if (fleet.presence(host)?.state === "ok") runs.hostReturned(host, lastGood);
   }, 1000);

@@ -8,6 +8,8 @@ export interface AgentBus {
   sendResult(id: string, bytes: Uint8Array): Promise<boolean>;
   /** Sends a heartbeat; lost when nobody is connected. */
   sendStatus(bytes: Uint8Array): void;
+  /** Sends lines of a log. @returns false when nobody is connected, and they are lost */
+  sendLines(bytes: Uint8Array): boolean;
   /** Called whenever the connection comes (again). */
   onConnected(handler: () => void): void;
   close(): Promise<void>;

@@ -27,6 +27,8 @@ export interface AgentBusOptions {
 export function openAgentBus(options: AgentBusOptions): AgentBus {
   const { host, log } = options;
   let connection: NatsConnection | null = null;
+  /** The client keeps what is published while it reconnects; lines of logs would fill its memory. */
+  let isThere = false;
   let closed = false;
   const isClosed = (): boolean => closed;
   const handlers: {
@@ -106,7 +108,13 @@ export function openAgentBus(options: AgentBusOptions): AgentBus {
       log({ err: error }, "documents are not consumed any more");
     });
     handlers.connected?.();
-    for await (const status of opened.status()) if (status.type === "reconnect") handlers.connected?.();
+    isThere = true;
+    for await (const status of opened.status()) {
+      if (status.type === "disconnect") isThere = false;
+      if (status.type !== "reconnect") continue;
+      isThere = true;
+      handlers.connected?.();
+    }
   };
   const keepOpen = async (): Promise<void> => {
     while (!isClosed()) {
@@ -116,6 +124,7 @@ export function openAgentBus(options: AgentBusOptions): AgentBus {
         log({ why: error instanceof Error ? error.message : String(error) }, "not connected yet");
       }
       connection = null;
+      isThere = false;
       if (!isClosed()) await new Promise((resolve) => setTimeout(resolve, 500 + Math.random() * 500));
     }
   };
@@ -150,6 +159,11 @@ export function openAgentBus(options: AgentBusOptions): AgentBus {
     },
     sendStatus: (bytes) => {
       if (connection !== null && !connection.isClosed()) connection.publish(subjects.status(host), bytes);
+    },
+    sendLines: (bytes) => {
+      if (connection === null || !isThere || connection.isClosed()) return false;
+      connection.publish(subjects.logLines(host), bytes);
+      return true;
     },
     close: async () => {
       closed = true;

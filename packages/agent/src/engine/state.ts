@@ -1,7 +1,15 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { appendFileSync, closeSync, fsyncSync, openSync } from "node:fs";
 import { join } from "node:path";
-import type { AgentEvent, AgentHold, Change, Outcome, Resource, ResourceOutcome } from "@stackctl/protocol";
+import type {
+  AgentEvent,
+  AgentHold,
+  Change,
+  EventHeader,
+  Outcome,
+  Resource,
+  ResourceOutcome,
+} from "@stackctl/protocol";
 import { isFull, readOrNull, writeAtomically } from "../host/files.ts";
 
 /** A document as it was accepted, and how far it is. */
@@ -76,7 +84,7 @@ const block = 10_000;
 export class AgentState {
   readonly #folder: string;
   readonly #ledgers = new Map<string, Ledger>();
-  readonly #next: Record<"result" | "status", { n: number; end: number }>;
+  readonly #next: Record<EventHeader["kind"], { n: number; end: number }>;
   #queue: QueuedEvent[];
 
   /** @param folder of this incarnation; made when missing, 0700 */
@@ -88,7 +96,11 @@ export class AgentState {
       for (const name of readdirSync(join(folder, each)))
         if (name.endsWith(".stackctl-tmp")) rmSync(join(folder, each, name));
     }
-    this.#next = { result: this.#counter("result"), status: this.#counter("status") };
+    this.#next = {
+      result: this.#counter("result"),
+      status: this.#counter("status"),
+      lines: this.#counter("lines"),
+    };
     this.#queue = readQueue(join(folder, "outbox.jsonl"));
   }
 
@@ -151,7 +163,7 @@ export class AgentState {
   }
 
   /** The next number of a kind; never the same twice, through any kill. */
-  number(kind: "result" | "status"): number {
+  number(kind: EventHeader["kind"]): number {
     const counter = this.#next[kind];
     if (counter.n >= counter.end) this.#next[kind] = this.#counter(kind);
     return this.#next[kind].n++;
@@ -215,6 +227,7 @@ export function setAside(folder: string, incarnation: number): void {
     "permits.json",
     "result.number",
     "status.number",
+    "lines.number",
   ]) {
     if (existsSync(join(folder, name))) renameSync(join(folder, name), join(former, name));
   }

@@ -1,4 +1,4 @@
-import type { ImageRecipe } from "@stackctl/protocol";
+import type { ImageRecipe, LogLine, LogSource } from "@stackctl/protocol";
 
 /**
  * The only door to the operating system. Resource types are written against it; `linux.ts` is the real one and
@@ -11,6 +11,7 @@ export interface Host {
   readonly system: System;
   readonly docker: Docker;
   readonly images: Images;
+  readonly journal: Journal;
 }
 
 /** Files by absolute path. Reading is synchronous: it is quicker, and a pass over all documents stays cheap. */
@@ -245,6 +246,37 @@ export interface BuildHow {
   /** The packages' proxy as wgetrc lines; null: none. */
   readonly proxy: { readonly url: string; readonly login: RegistryAt["login"] } | null;
   readonly doing: (text: string) => void;
+}
+
+/** What is to be read of the journal. */
+export interface JournalQuery {
+  readonly sources: readonly LogSource[];
+  /** How many of the last entries. */
+  readonly lines: number;
+  /** None before this, Unix microseconds; null: however old. */
+  readonly sinceUs: number | null;
+  /** Go on with what comes. */
+  readonly follow: boolean;
+}
+
+/** Who reads. */
+export interface JournalReader {
+  /** Asked before each entry that comes while following: false, and it is only counted. */
+  room(): boolean;
+  entry(line: LogLine): void;
+  /** An entry there was no room for, or that was too long. */
+  dropped(): void;
+  /** All that was there when the reading began was handed over. */
+  caughtUp(): void;
+}
+
+/** The host's journal. Nothing here changes anything. */
+export interface Journal {
+  /**
+   * Hands over the last entries, oldest first, then says so, then, when it follows, those that come, until the signal.
+   * Leaves no process behind. @throws StackctlError `command_failed`
+   */
+  read(query: JournalQuery, reader: JournalReader, signal: AbortSignal): Promise<void>;
 }
 
 /** The rest of the machine. */

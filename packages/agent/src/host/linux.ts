@@ -2,6 +2,7 @@ import { linuxPackages } from "./apt.ts";
 import { linuxFiles } from "./files.ts";
 import { linuxDocker } from "./docker.ts";
 import type { Host } from "./host.ts";
+import { linuxJournal } from "./journal.ts";
 import { linuxImages } from "./images.ts";
 import { linuxSystem } from "./system.ts";
 import { linuxUnits } from "./systemd.ts";
@@ -21,5 +22,6 @@ export function linuxHost(options: LinuxHostOptions = {}): Host {
     system: linuxSystem(),
     docker: linuxDocker(),
     images: linuxImages(),
+    journal: linuxJournal(),
   };
 }

@@ -1,11 +1,13 @@
 import { createHash, randomUUID } from "node:crypto";
-import { StackctlError, type ImageRecipe } from "@stackctl/protocol";
+import { StackctlError, type ImageRecipe, type LogLine } from "@stackctl/protocol";
 import type {
   ContainerMade,
   Docker,
   Files,
   Host,
   Images,
+  Journal,
+  JournalReader,
   Packages,
   RegistryAt,
   RegistryImage,
@@ -160,6 +162,10 @@ export class FakeHost implements Host {
   garbageBytes = 0;
   /** Ports that somebody answers at. */
   readonly answering = new Set<number>();
+  /** What was said, oldest first, and the container or unit that said it. */
+  readonly journalEntries: { readonly by: string; readonly line: LogLine }[] = [];
+  /** Who follows the journal just now. */
+  readonly journalReaders = new Set<(by: string, line: LogLine) => void>();
   liveHostname = "debian";
   currentBootId: string = randomUUID();
   /** Every mutating call that took effect, in order; a test says with it that nothing happened. */
@@ -481,6 +487,40 @@ export class FakeHost implements Host {
         });
       }),
   };
+
+  readonly journal: Journal = {
+    read: ({ sources, lines, sinceUs, follow }, reader, signal) => {
+      const of = (by: string): boolean =>
+        sources.some((source) => by === (source.kind === "container" ? source.name : source.unit));
+      const past = this.journalEntries.filter(({ by, line }) => of(by) && line.atUs >= (sinceUs ?? 0));
+      for (const { line } of past.slice(past.length - Math.min(lines, past.length))) reader.entry(line);
+      reader.caughtUp();
+      if (!follow || signal.aborted) return Promise.resolve();
+      return this.#follow(of, reader, signal);
+    },
+  };
+
+  /** A container or unit says something, now. */
+  say(by: string, text: string, atUs = Date.now() * 1000): void {
+    const line = { atUs, from: by.replace(".service", ""), text };
+    this.journalEntries.push({ by, line });
+    for (const tell of this.journalReaders) tell(by, line);
+  }
+
+  #follow(of: (by: string) => boolean, reader: JournalReader, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const tell = (by: string, line: LogLine): void => {
+        if (!of(by)) return;
+        if (reader.room()) reader.entry(line);
+        else reader.dropped();
+      };
+      this.journalReaders.add(tell);
+      signal.addEventListener("abort", () => {
+        this.journalReaders.delete(tell);
+        resolve();
+      });
+    });
+  }
 
   #install(name: string): void {
     const offer = this.mirror.get(name);

@@ -5,7 +5,7 @@ export const width = 100;
 
 /** A colour on a terminal, plain text elsewhere and with `NO_COLOR`. */
 export function paint(
-  colour: "red" | "green" | "yellow" | "dim" | "bold",
+  colour: "red" | "green" | "yellow" | "blue" | "magenta" | "cyan" | "dim" | "bold",
   text: string,
   stream: NodeJS.WriteStream = process.stdout,
 ): string {
@@ -85,6 +85,11 @@ export function harmless<T>(data: T): T {
   return Object.fromEntries(
     Object.entries(data).map(([key, value]) => [harmless(key), harmless(value as unknown)]),
   ) as T;
+}
+
+/** What a program wrote for a terminal, as text: its colours taken out, every other control character made harmless. */
+export function plain(text: string): string {
+  return harmless(stripVTControlCharacters(text)).trimEnd();
 }
 
 /** C0 but tab and line feed, DEL, C1, and what turns the direction of writing round (Unicode TR9). */

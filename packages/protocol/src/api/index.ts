@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { cause } from "../cause.ts";
 import { hostName, pinName, role, secretName, serviceName } from "../names.ts";
+import { maxLogLines } from "../log-lines.ts";
 import { outcome, resourceOutcome } from "../outcome.ts";
 import { scope } from "./scope.ts";
 import { renderView, runRow } from "./show.ts";
@@ -178,6 +179,20 @@ export const eventView = z.strictObject({
 });
 export type EventView = z.infer<typeof eventView>;
 
+/** One line of a log; `logs --json` prints one object a line. */
+export const logEntry = z.strictObject({ at: instant, host: hostName, from: z.string(), text: z.string() });
+export type LogEntry = z.infer<typeof logEntry>;
+
+/** How the reading of a log stands on one host. */
+export const logHost = z.strictObject({
+  host: hostName,
+  /** Why nothing of it is shown just now; null: it is read, or was. */
+  problem: z.nullable(z.string()),
+  /** Lines so far that were left out, because more came than could be sent. */
+  dropped: count,
+});
+export type LogHost = z.infer<typeof logHost>;
+
 /** What preflight found on one host. */
 export const preflightRow = z.strictObject({
   host: hostName,
@@ -321,6 +336,38 @@ export const apiMethods = {
     }),
   },
   ...imageMethods,
+  /**
+   * Lines of a service's log from all hosts that have it, or from one, merged by time, after line `after` of this reading;
+   * one that the server does not know is begun. Asked for no more, it ends by itself.
+   */
+  logs: {
+    request: z.strictObject({
+      reading: z.uuid(),
+      service: serviceName,
+      host: z.nullable(hostName),
+      /** How many of the last lines. */
+      lines: z.int().check(z.minimum(0), z.maximum(maxLogLines)),
+      /** None before this, Unix microseconds; null: however old. */
+      sinceUs: z.nullable(count),
+      /** Go on with lines as they come. */
+      follow: z.boolean(),
+      after: count,
+      waitMs: wait,
+    }),
+    answer: z.strictObject({
+      lines: z.array(logEntry),
+      next: count,
+      /** Of the newest line so far, Unix microseconds: from where a server that was started anew goes on; null: none yet. */
+      newestUs: z.nullable(count),
+      /** There are more lines since then than were asked for. */
+      earlier: z.boolean(),
+      /** Nothing more comes. */
+      done: z.boolean(),
+      hosts: z.array(logHost),
+    }),
+  },
+  /** Nobody reads any more. */
+  "logs-end": { request: z.strictObject({ reading: z.uuid() }), answer: empty },
   "host-forget-key": {
     /** A host, or the jump host with or without its port. */
     request: z.strictObject({ host: pinName }),

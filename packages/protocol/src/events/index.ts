@@ -9,7 +9,7 @@ const id = z.string().check(z.maxLength(200));
 /** The header of everything that an agent says. `n` only ever grows per incarnation and kind. */
 export const eventHeader = z.strictObject({
   v: z.literal(1),
-  kind: z.enum(["result", "status"]),
+  kind: z.enum(["result", "status", "lines"]),
   cluster: z.uuid(),
   agent: hostName,
   incarnation: z.int().check(z.positive()),

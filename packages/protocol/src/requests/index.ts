@@ -4,6 +4,7 @@ import { aptProxySpec } from "../resources/apt-proxy.ts";
 import { mirrorUrl } from "../resources/apt-repository.ts";
 import { sealedSecret } from "../seal.ts";
 import { facts } from "../facts/facts.ts";
+import { maxLogLines } from "../log-lines.ts";
 import { clusterName, serviceName } from "../names.ts";
 import { change, resourceOutcome } from "../outcome.ts";
 import { pruneRequest } from "./prune.ts";
@@ -72,6 +73,23 @@ export const agentRequest = z.discriminatedUnion("kind", [
     by: z.string().check(z.maxLength(64)),
   }),
   pruneRequest,
+  /**
+   * Read the log of a service; answered by {@link logsAnswer}, the lines come as {@link logBatch}. Asked again of the same
+   * reading, it goes on for another {@link logLeaseSeconds}; an agent that was started anew begins it again.
+   */
+  z.strictObject({
+    kind: z.literal("logs"),
+    reading: z.uuid(),
+    /** A service, one of its containers or units, or the agent: see {@link logSources}. */
+    service: serviceName,
+    /** How many of the last lines; one more than a person may ask for, to know whether there are earlier ones. */
+    lines: z.int().check(z.minimum(0), z.maximum(maxLogLines + 1)),
+    /** None before this, Unix microseconds; null: however old. */
+    sinceUs: z.nullable(z.int().check(z.nonnegative())),
+    follow: z.boolean(),
+  }),
+  /** Nobody reads any more; answered by {@link logsAnswer}. */
+  z.strictObject({ kind: z.literal("logs-end"), reading: z.uuid() }),
   /** What are you; answered by {@link factsAnswer}. */
   z.strictObject({
     kind: z.literal("facts"),
@@ -109,6 +127,12 @@ export const repairAnswer = z.strictObject({
   changes: z.array(change).check(z.maxLength(100)),
 });
 export type RepairAnswer = z.infer<typeof repairAnswer>;
+
+export const logsAnswer = z.strictObject({
+  /** `unknown`: the host has nothing of that name. `busy`: as many readings as it takes are under way. */
+  state: z.enum(["reading", "ended", "unknown", "busy"]),
+});
+export type LogsAnswer = z.infer<typeof logsAnswer>;
 
 export const planAnswer = z.strictObject({
   services: z.array(

@@ -11,6 +11,8 @@ import type { Questions } from "../fleet/ask.ts";
 import { describeChange } from "../fleet/describe.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Holds } from "../fleet/holds.ts";
+import { logHosts } from "../fleet/log-hosts.ts";
+import type { Logs } from "../fleet/logs.ts";
 import type { Permits } from "../fleet/permits.ts";
 import type { Planner } from "../run/planner.ts";
 import type { Publisher } from "../run/publisher.ts";
@@ -39,6 +41,7 @@ export interface HandlersOptions {
   readonly fleet: Fleet;
   readonly permits: Permits;
   readonly holds: Holds;
+  readonly logs: Logs;
   readonly planner: Planner;
   readonly runs: Runs;
   readonly questions: Questions;
@@ -162,6 +165,23 @@ export function handlers(options: HandlersOptions): ApiHandlers {
     "registry-move": async ({ host, by }) => {
       await options.settled;
       return moveRegistry(options, load(), host, by);
+    },
+    logs: async (asked) => {
+      await options.settled;
+      return options.logs.read(asked, () => {
+        const enrolled = store.agents().map(({ host }) => ({
+          host,
+          documents: store
+            .documents(host)
+            .map(({ service, body }) => ({ service, resources: body.resources })),
+        }));
+        const named = [...load().cloud.hosts.map(({ name }) => name), ...enrolled.map(({ host }) => host)];
+        return logHosts(asked.service, asked.host, enrolled, [...new Set(named)]);
+      });
+    },
+    "logs-end": ({ reading }) => {
+      options.logs.end(reading);
+      return {};
     },
     "host-forget-key": ({ host }) => {
       const pinned = pinNamed(host, load().cloud);

@@ -13,6 +13,8 @@ export interface Bus {
   onResult(handler: (host: string, bytes: Uint8Array) => Promise<void>): Promise<void>;
   /** Heartbeats; a lost one is not sent again. */
   onStatus(handler: (host: string, bytes: Uint8Array) => void): void;
+  /** Lines of logs; lost ones are not sent again. */
+  onLines(handler: (host: string, bytes: Uint8Array) => void): void;
   /** Calls of the command line. The handler's bytes are the reply. */
   onCall(handler: (method: string, bytes: Uint8Array) => Promise<Uint8Array>): void;
   close(): Promise<void>;

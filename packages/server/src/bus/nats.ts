@@ -195,6 +195,14 @@ class NatsBus implements Bus {
     });
   }
 
+  onLines(handler: (host: string, bytes: Uint8Array) => void): void {
+    this.#connection.subscribe(subjects.logLines("*"), {
+      callback: (error, message) => {
+        if (error === null) handler(hostOf(message.subject), message.data);
+      },
+    });
+  }
+
   onCall(handler: (method: string, bytes: Uint8Array) => Promise<Uint8Array>): void {
     const prefix = subjects.api("");
     this.#connection.subscribe(subjects.api("*"), {

@@ -1,4 +1,4 @@
-import type { AgentEvent, AgentStatus } from "@stackctl/protocol";
+import type { AgentEvent, AgentStatus, LogBatch } from "@stackctl/protocol";
 import { StackctlError } from "@stackctl/protocol";
 import { acceptEvent } from "../trust/accept-event.ts";
 import type { AppliedRow, Store } from "../store/store.ts";
@@ -16,6 +16,7 @@ export interface IntakeListeners {
   /** Lines of history were written, up to this number. */
   readonly onEvents: () => void;
   readonly onStatus: (host: string, status: AgentStatus) => void;
+  readonly onLines: (host: string, batch: LogBatch) => void;
   readonly log: (fields: Record<string, unknown>, message: string) => void;
 }
 
@@ -28,7 +29,7 @@ export class Intake {
   readonly #fleet: Fleet;
   readonly #cluster: string;
   readonly #listeners: IntakeListeners;
-  readonly #statusFloors = new Map<string, number>();
+  readonly #floors = new Map<string, number>();
 
   constructor(store: Store, fleet: Fleet, cluster: string, listeners: IntakeListeners) {
     this.#store = store;
@@ -84,23 +85,41 @@ export class Intake {
 
   /** Takes in a heartbeat. */
   status(host: string, bytes: Uint8Array): void {
+    const body = this.#passing(host, "status", bytes);
+    if (body === null) return;
+    this.#fleet.heard(host, body);
+    this.#listeners.onStatus(host, body);
+  }
+
+  /** Takes in lines of logs. */
+  lines(host: string, bytes: Uint8Array): void {
+    const body = this.#passing(host, "lines", bytes);
+    if (body !== null) this.#listeners.onLines(host, body);
+  }
+
+  /** What is not kept anywhere; null: it was refused. */
+  #passing<K extends "status" | "lines">(
+    host: string,
+    kind: K,
+    bytes: Uint8Array,
+  ): ReturnType<typeof acceptEvent<K>>["body"] | null {
     const agent = this.#store.agent(host);
-    if (agent === null) return;
-    const floorKey = `${host}@${String(agent.incarnation)}`;
+    if (agent === null) return null;
+    const floorKey = `${kind} ${host}@${String(agent.incarnation)}`;
     try {
       const { header, body } = acceptEvent(bytes, {
         host,
-        kind: "status",
+        kind,
         cluster: this.#cluster,
         incarnation: agent.incarnation,
         eventKey: agent.eventKey,
-        floor: this.#statusFloors.get(floorKey) ?? 0,
+        floor: this.#floors.get(floorKey) ?? 0,
       });
-      this.#statusFloors.set(floorKey, header.n);
-      this.#fleet.heard(host, body);
-      this.#listeners.onStatus(host, body);
+      this.#floors.set(floorKey, header.n);
+      return body;
     } catch (error) {
       this.#refused(host, error);
+      return null;
     }
   }
 

@@ -81,6 +81,7 @@ accounts {
       { service: ${text(`$JS.ACK.${streams.documents}.>`)}, ${toAgents} }
       { service: ${text(subjects.result("*"))}, ${toAgents} }
       { service: ${text(subjects.status("*"))}, ${toAgents} }
+      { service: ${text(subjects.logLines("*"))}, ${toAgents} }
       { stream: ${text(subjects.request("*"))}, ${toAgents} }
       { service: ${text(subjects.api("*"))}, response_type: stream, accounts: [OPS] }
     ]
@@ -115,6 +116,7 @@ function agentAccount({ host, nkey }: NatsAgent): string {
     `$JS.ACK.${streams.documents}.${host}.>`,
     subjects.result(host),
     subjects.status(host),
+    subjects.logLines(host),
   ];
   // One hostile agent must not use up the connections of all; a few are left for those that died unnoticed.
   return `  ${accountOf(host)} {

@@ -2,16 +2,15 @@ import {
   agentEvent,
   agentStatus,
   eventHeader,
+  logBatch,
   openEnvelope,
   publicKey,
   refused,
-  type AgentEvent,
-  type AgentStatus,
   type EventHeader,
 } from "@stackctl/protocol";
 
 /** Whom a message has to be from, by the subject that it came on and by what was recorded at enrolment. */
-export interface ExpectedSender<K extends "result" | "status"> {
+export interface ExpectedSender<K extends EventHeader["kind"]> {
   readonly host: string;
   readonly kind: K;
   readonly cluster: string;
@@ -22,14 +21,15 @@ export interface ExpectedSender<K extends "result" | "status"> {
   readonly floor: number;
 }
 
-type BodyOf<K extends "result" | "status"> = K extends "result" ? AgentEvent : AgentStatus;
+const bodies = { result: agentEvent, status: agentStatus, lines: logBatch } as const;
+type BodyOf<K extends EventHeader["kind"]> = ReturnType<(typeof bodies)[K]["parse"]>;
 
 /**
  * What an agent says, checked in the order that leaves the least to a hostile one: size, form, signature, then
  * who, for which cloud and incarnation, then whether it is new, and only then what it says.
  * @throws StackctlError `message_refused`; "taken in already" for what was
  */
-export function acceptEvent<K extends "result" | "status">(
+export function acceptEvent<K extends EventHeader["kind"]>(
   bytes: Uint8Array,
   expected: ExpectedSender<K>,
 ): { readonly header: EventHeader; readonly body: BodyOf<K> } {
@@ -48,7 +48,7 @@ export function acceptEvent<K extends "result" | "status">(
     );
   }
   if (header.n <= expected.floor) throw refused(`number ${String(header.n)} was taken in already`);
-  const body = expected.kind === "result" ? agentEvent.safeParse(rawBody) : agentStatus.safeParse(rawBody);
+  const body = bodies[expected.kind].safeParse(rawBody);
   if (!body.success) throw refused("its body is not of its form");
   return { header, body: body.data as BodyOf<K> };
 }
