@@ -6,6 +6,8 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          // Quick ones, on a machine that may be busy with a lab.
+          testTimeout: 30_000,
           include: [
             "packages/*/src/**/*.test.ts",
             "tests/lab/**/*.test.ts",

@@ -93,7 +93,7 @@ describe("renderNatsConfig", () => {
     for (const agents of [settings.agents, []]) {
       const config = renderNatsConfig({ ...settings, agents });
       const exports = config.split("\n").filter((line) => /^ {6}\{ (service|stream): "/.test(line));
-      expect(exports.length).toBe(6);
+      expect(exports.length).toBe(7);
       for (const line of exports) expect(line).toMatch(/accounts: \[(OPS|"AG_controller1")\]/);
     }
   });
