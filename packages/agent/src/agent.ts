@@ -332,20 +332,17 @@ export class Agent {
         this.#readings.end(request.reading);
         return { state: "ended" };
       case "plan": {
-        const services: PlanAnswer["services"] = [];
-        for (const { service, digest, resources, sealed } of request.documents) {
-          const held = this.#held.get(service);
-          services.push({
-            service,
-            held: held?.body.digest === digest && held.outcome !== null && held.outcome !== "failed",
-            resources: await planDocument(
-              behaviours,
-              state,
-              { service, resources },
-              this.#context(sealed, () => undefined),
-            ),
-          });
-        }
+        const services = await Promise.all(
+          request.documents.map(async ({ service, digest, resources, sealed }) => {
+            const held = this.#held.get(service);
+            const context = this.#context(sealed, () => undefined);
+            return {
+              service,
+              held: held?.body.digest === digest && held.outcome !== null && held.outcome !== "failed",
+              resources: await planDocument(behaviours, state, { service, resources }, context),
+            };
+          }),
+        );
         return { services };
       }
     }

@@ -147,6 +147,33 @@ describe("applyDocument", () => {
     expect(ledger.outcome).toBe("changed");
   });
 
+  it("tries everything again when a failed document is tried again without its end being kept", async () => {
+    const state = new AgentState(folder);
+    const mirror = [...host.mirror];
+    host.mirror.clear();
+    const apply = (): Promise<Ledger> =>
+      applyDocument(behaviours, state, document, 1, context(host), noPermits);
+    expect((await apply()).outcome).toBe("failed");
+    for (const [name, each] of mirror) host.mirror.set(name, each);
+    expect((await apply()).outcome).toBe("changed");
+  });
+
+  it("writes its state once for each resource that it changes, and not for those that it does not", async () => {
+    let writes = 0;
+    class Counted extends AgentState {
+      override keepLedger(service: string, ledger: Ledger): void {
+        writes++;
+        super.keepLedger(service, ledger);
+      }
+    }
+    const state = new Counted(folder);
+    state.keepLedger("all", await applyDocument(behaviours, state, document, 1, context(host), noPermits));
+    expect(writes).toBe(resources.length + 2);
+    writes = 0;
+    await applyDocument(behaviours, state, document, 2, context(host), noPermits);
+    expect(writes).toBe(1);
+  });
+
   it("waits where a member would be taken down, keeps the order, and goes on there", async () => {
     const state = new AgentState(folder);
     const clustered: Behaviours = { ...behaviours, chrony: { ...behaviours.chrony, disrupts: () => "time" } };

@@ -1,4 +1,10 @@
-import { errorData, resourceId, type DocumentBody, type ResourceOutcome } from "@stackctl/protocol";
+import {
+  errorData,
+  resourceId,
+  type DocumentBody,
+  type Resource,
+  type ResourceOutcome,
+} from "@stackctl/protocol";
 import { bind, converge, difference, type Behaviours } from "./converge.ts";
 import type { Permits } from "./permits.ts";
 import type { Context } from "./resource.ts";
@@ -30,8 +36,11 @@ export async function applyDocument(
   // A failed document is tried again from the start; one that was interrupted goes on where it was.
   if (ledger.seq !== seq || ledger.outcome !== null) keep({ ...emptyLedger, applied: ledger.applied, seq });
 
+  // Only in memory until the next resource is changed, or the document ends: half of the writes, and what a kill takes
+  // of it is read again; the intent that is still on the disk then tells that it was changed.
   const settle = (outcome: ResourceOutcome, change: Partial<Ledger> = {}): void => {
-    keep({ ...change, intent: null, done: [...ledger.done.filter(({ id }) => id !== outcome.id), outcome] });
+    const done = [...ledger.done.filter(({ id }) => id !== outcome.id), outcome];
+    ledger = { ...ledger, ...change, intent: null, done };
   };
   let failed: string | null = null;
   for (const resource of resources) {
@@ -57,7 +66,10 @@ export async function applyDocument(
           applied: withResource(ledger.applied, resource),
         });
       });
-      if (waitsFor !== null) return ledger;
+      if (waitsFor !== null) {
+        keep({});
+        return ledger;
+      }
       permits.done(service, id);
       const begun = ledger.intent?.id === id ? ledger.intent : null;
       const changed = begun !== null || changes.length > 0;
@@ -85,7 +97,10 @@ export async function applyDocument(
       const id = resourceId(resource);
       if (wanted.has(id)) continue;
       const cluster = bind(behaviours, resource).disrupts("removal");
-      if (cluster !== null && !permits.leave(cluster, service, id)) return ledger;
+      if (cluster !== null && !permits.leave(cluster, service, id)) {
+        keep({});
+        return ledger;
+      }
       try {
         await bind(behaviours, resource).remove(context);
         permits.done(service, id);
@@ -105,6 +120,8 @@ export async function applyDocument(
       }
     }
   }
+  // What failed is tried from the start the next time, also by who does not keep this end.
+  if (failed !== null) state.keepLedger(service, { ...ledger, done: [] });
   const outcome =
     failed !== null
       ? "failed"
@@ -121,36 +138,39 @@ export async function planDocument(
   document: Pick<DocumentBody, "service" | "resources">,
   context: Context,
 ): Promise<ResourceOutcome[]> {
-  const outcomes: ResourceOutcome[] = [];
-  for (const resource of document.resources) {
-    const id = resourceId(resource);
-    try {
-      const changes = await difference(behaviours, resource, context);
-      const restarts = changes.length === 0 ? [] : [...bind(behaviours, resource).restarts(changes)];
-      const outputs = changes.length === 0 ? await bind(behaviours, resource).outputs(context) : undefined;
-      outcomes.push({
-        id,
-        outcome: changes.length === 0 ? "unchanged" : "planned",
-        changes,
-        restarts,
-        ...(outputs === undefined ? {} : { outputs }),
-      });
-    } catch (error) {
-      outcomes.push({
-        id,
-        outcome: "failed",
-        why: errorData(error).message.slice(0, 2000),
-        changes: [],
-        restarts: [],
-      });
-    }
-  }
+  // All at once: what they ask of the same tool goes there as one question.
+  const outcomes = await Promise.all(
+    document.resources.map((resource) => planResource(behaviours, resource, context)),
+  );
   const wanted = new Set(document.resources.map(resourceId));
   for (const resource of state.ledger(document.service).applied) {
     const id = resourceId(resource);
     if (!wanted.has(id)) outcomes.push({ id, outcome: "planned", why: "removed", changes: [], restarts: [] });
   }
   return outcomes;
+}
+
+async function planResource(
+  behaviours: Behaviours,
+  resource: Resource,
+  context: Context,
+): Promise<ResourceOutcome> {
+  const id = resourceId(resource);
+  try {
+    const changes = await difference(behaviours, resource, context);
+    const restarts = changes.length === 0 ? [] : [...bind(behaviours, resource).restarts(changes)];
+    const outputs = changes.length === 0 ? await bind(behaviours, resource).outputs(context) : undefined;
+    return {
+      id,
+      outcome: changes.length === 0 ? "unchanged" : "planned",
+      changes,
+      restarts,
+      ...(outputs === undefined ? {} : { outputs }),
+    };
+  } catch (error) {
+    const why = errorData(error).message.slice(0, 2000);
+    return { id, outcome: "failed", why, changes: [], restarts: [] };
+  }
 }
 
 function withResource(applied: Ledger["applied"], resource: Ledger["applied"][number]): Ledger["applied"] {

@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
-import { parseUnitStates } from "./systemd.ts";
+import { describe, expect, it } from "vitest";
+import { parseUnitStates, together } from "./systemd.ts";
 
 // Captured from systemd 252.
 it.each([
@@ -27,4 +27,28 @@ it.each([
 
 it.each(["", "Failed to connect to bus\n", "LoadState=loaded\n"])("does not guess from %j", (text) => {
   expect(parseUnitStates(text)).toBeNull();
+});
+
+describe("questions of the same moment", () => {
+  it("are asked as one, and answered each on its own", async () => {
+    const asked: (readonly string[])[] = [];
+    const ask = together((names) => {
+      asked.push(names);
+      return Promise.resolve(names.map((name) => `${name}!`));
+    });
+    expect(await Promise.all([ask("a"), ask("b"), ask("a")])).toEqual(["a!", "b!", "a!"]);
+    expect(await ask("c")).toBe("c!");
+    expect(asked).toEqual([["a", "b", "a"], ["c"]]);
+  });
+
+  it("all fail when the one fails, and the next ones are asked again", async () => {
+    let works = false;
+    const ask = together((names) =>
+      works ? Promise.resolve(names) : Promise.reject(new Error("no systemd")),
+    );
+    const ends = await Promise.allSettled([ask("a"), ask("b")]);
+    expect(ends.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    works = true;
+    expect(await ask("a")).toBe("a");
+  });
 });

@@ -1,5 +1,5 @@
 import { StackctlError } from "@stackctl/protocol";
-import { change, mustSucceed } from "./command.ts";
+import { change, commandFailed, mustSucceed } from "./command.ts";
 import type { Units } from "./host.ts";
 import { lastLines, query } from "./query.ts";
 
@@ -39,6 +39,7 @@ export function parseUnitStates(text: string): UnitStates | null {
 
 /** Units by systemd. */
 export function linuxUnits(): Units {
+  const states = together(askStates);
   return {
     status: async (name) => {
       const { load, active, file, stale, startedMs } = await states(name);
@@ -70,7 +71,11 @@ export function linuxUnits(): Units {
       mustSucceed(await change(purposeOf(name), ["systemctl", "disable", "--quiet", "--", name], 60_000));
     },
     reload: async () => {
-      mustSucceed(await change("daemon-reload", ["systemctl", "daemon-reload"], 60_000));
+      // No transient unit: while it reads everything anew systemd may forget how that ended (seen with systemd 252 on a busy
+      // host), and to ask it is one step anyway.
+      const argv = ["systemctl", "daemon-reload"];
+      const { code, stdout, stderr } = await query("systemctl", argv.slice(1), 60_000);
+      if (code !== 0) throw commandFailed({ argv, code, output: stdout + stderr });
     },
     stop: async (name) => {
       if ((await states(name)).load === "not-found") return;
@@ -80,12 +85,40 @@ export function linuxUnits(): Units {
   };
 }
 
-async function states(name: string): Promise<UnitStates> {
-  const args = ["show", "--timestamp=us+utc", "-p", properties, "--", name];
+/**
+ * Questions of the same moment asked as one, each answered on its own: to start a process costs more than all that it says.
+ * @param ask of many, answers in their order
+ */
+export function together<T>(
+  ask: (names: readonly string[]) => Promise<readonly T[]>,
+): (name: string) => Promise<T> {
+  let waiting: { name: string; resolve: (answer: T) => void; reject: (reason: unknown) => void }[] = [];
+  const flush = async (): Promise<void> => {
+    const asked = waiting;
+    waiting = [];
+    try {
+      const answers = await ask(asked.map(({ name }) => name));
+      if (answers.length !== asked.length) throw new Error("as many answers as questions");
+      for (const [index, answer] of answers.entries()) asked[index]?.resolve(answer);
+    } catch (error) {
+      for (const { reject } of asked) reject(error);
+    }
+  };
+  return (name) =>
+    new Promise((resolve, reject) => {
+      waiting.push({ name, resolve, reject });
+      if (waiting.length === 1) setImmediate(() => void flush());
+    });
+}
+
+async function askStates(names: readonly string[]): Promise<readonly UnitStates[]> {
+  const args = ["show", "--timestamp=us+utc", "-p", properties, "--", ...names];
   const { code, stdout, stderr } = await query("systemctl", args);
-  const parsed = code === 0 ? parseUnitStates(stdout) : null;
-  if (parsed !== null) return parsed;
-  throw new StackctlError("command_failed", `systemd says nothing of ${name}: ${stderr.trim()}`, {
+  // One block for each unit, in the order in which they were asked for; systemd 252.
+  const parsed = stdout.trim().split("\n\n").map(parseUnitStates);
+  const known = parsed.filter((each) => each !== null);
+  if (code === 0 && known.length === names.length) return known;
+  throw new StackctlError("command_failed", `systemd says nothing of ${names.join(", ")}: ${stderr.trim()}`, {
     retryable: true,
     details: { command: { argv: ["systemctl", ...args], code, stderr: lastLines(stdout + stderr) } },
   });
