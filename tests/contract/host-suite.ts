@@ -4,7 +4,7 @@ import type { Host, UnitStatus } from "@stackctl/agent/host/host.ts";
 
 /** One claim about every host, real or fake. */
 export interface HostClaim {
-  readonly about: "files" | "packages" | "units" | "system" | "commands";
+  readonly about: "files" | "packages" | "units" | "accounts" | "system" | "commands";
   readonly claim: string;
   /** Leaves the host as it was. @throws AssertionError when the claim does not hold */
   readonly check: (host: Host) => void | Promise<void>;
@@ -24,6 +24,22 @@ const path = `${folder}/file`;
 /** A package without dependencies beyond a bare Debian's, and one with a unit. */
 const small = "tree";
 const withUnit = { name: "chrony", unit: "chrony.service", file: "/etc/chrony/chrony.conf" };
+
+/** A unit of our own that does nothing, and remains. */
+const ownUnit = {
+  name: "stackctl-contract-unit.service",
+  file: "/etc/systemd/system/stackctl-contract-unit.service",
+  text: "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n",
+};
+/** Numbers that a bare Debian gives to nobody. */
+const account = {
+  uid: 64_701,
+  group: "stackctl-c",
+  groups: ["adm", "users"],
+  home: "/var/lib/stackctl-c",
+  shell: "/bin/sh",
+};
+const parameter = "net.ipv4.tcp_fin_timeout";
 
 /** What the fake may claim because every real host does it too. Packages are fetched: apt must reach a mirror. */
 export const hostClaims: readonly HostClaim[] = [
@@ -124,6 +140,117 @@ export const hostClaims: readonly HostClaim[] = [
       await packages.purge([withUnit.name]);
       assert.equal((await units.status(withUnit.unit)).active, false);
       assert.equal(files.read(withUnit.file), null);
+    },
+  },
+  {
+    about: "units",
+    claim: "a unit's text counts once it is read, what is added to it too, and it goes with its file",
+    check: async ({ units, files }: Host): Promise<void> => {
+      const status = async (): Promise<Omit<UnitStatus, "startedMs">> => {
+        const { known, active, enabled, stale } = await units.status(ownUnit.name);
+        return { known, active, enabled, stale };
+      };
+      files.write(ownUnit.file, ownUnit.text, 0o644);
+      await units.reload();
+      const stopped = { known: true, active: false, enabled: false, stale: false };
+      assert.deepEqual(await status(), stopped);
+      await units.enable(ownUnit.name);
+      await units.restart(ownUnit.name);
+      const running = { known: true, active: true, enabled: true, stale: false };
+      assert.deepEqual(await status(), running);
+      const dropIn = `${ownUnit.file}.d/more.conf`;
+      const more = (limit: number) => (): void => {
+        files.write(dropIn, `[Service]\nLimitNOFILE=${String(limit)}\n`, 0o644);
+      };
+      // That a first drop-in is there, in a new folder, is not noticed: only a reload is sure.
+      more(1000)();
+      await units.reload();
+      const edits = [
+        (): void => {
+          files.write(ownUnit.file, `# more\n${ownUnit.text}`, 0o644);
+        },
+        more(2000),
+        (): void => {
+          files.remove(dropIn);
+        },
+      ];
+      for (const edit of edits) {
+        edit();
+        assert.deepEqual(await status(), { ...running, stale: true });
+        await units.reload();
+        assert.deepEqual(await status(), running);
+      }
+      await units.stop(ownUnit.name);
+      await units.disable(ownUnit.name);
+      assert.deepEqual(await status(), stopped);
+      files.remove(ownUnit.file);
+      files.removeFolder(`${ownUnit.file}.d`);
+      await units.reload();
+      assert.equal((await units.status(ownUnit.name)).known, false);
+      await units.disable(ownUnit.name);
+    },
+  },
+  {
+    about: "accounts",
+    claim: "a user and its group are made, changed and removed, again without harm",
+    check: async ({ accounts }: Host): Promise<void> => {
+      const name = "stackctl-c";
+      assert.equal(accounts.user(name), null);
+      assert.equal(accounts.group(name), null);
+      assert.equal(accounts.user("root")?.uid, 0);
+      await accounts.setGroup(name, 64_701);
+      await accounts.setUser(name, account);
+      assert.deepEqual(accounts.user(name), account);
+      const other = { ...account, uid: 64_702, groups: [], home: "/nonexistent", shell: "/usr/sbin/nologin" };
+      await accounts.setGroup(name, 64_703);
+      await accounts.setUser(name, other);
+      assert.deepEqual(accounts.user(name), other);
+      assert.equal(accounts.group(name), 64_703);
+      await assert.rejects(accounts.removeGroup(name), { code: "command_failed" });
+      await accounts.removeUser(name);
+      await accounts.removeUser(name);
+      assert.equal(accounts.user(name), null);
+      // It is somebody's own decision to remove that too.
+      assert.equal(accounts.group(name), 64_703);
+      await accounts.removeGroup(name);
+      await accounts.removeGroup(name);
+      assert.equal(accounts.group(name), null);
+    },
+  },
+  {
+    about: "accounts",
+    claim: "a number that somebody has, and a group that is not there, are refused",
+    check: async ({ accounts }: Host): Promise<void> => {
+      const failed = { code: "command_failed" };
+      await assert.rejects(accounts.setGroup("stackctl-c", 0), failed);
+      await accounts.setGroup("stackctl-c", 64_701);
+      await assert.rejects(accounts.setUser("stackctl-c", { ...account, uid: 0 }), failed);
+      await assert.rejects(
+        accounts.setUser("stackctl-c", { ...account, groups: ["stackctl-nosuch"] }),
+        failed,
+      );
+      assert.equal(accounts.user("stackctl-c"), null);
+      await accounts.removeGroup("stackctl-c");
+    },
+  },
+  {
+    about: "system",
+    claim:
+      "a kernel parameter is what it was set to, several numbers with one space; one that is not there cannot be set",
+    check: ({ system }: Host): void => {
+      const before = system.kernelParameter(parameter);
+      assert(before !== null);
+      system.setKernelParameter(parameter, "47");
+      assert.equal(system.kernelParameter(parameter), "47");
+      system.setKernelParameter(parameter, before);
+      assert.match(system.kernelParameter("net.ipv4.ip_local_port_range") ?? "", /^\d+ \d+$/);
+      assert.equal(system.kernelParameter("net.ipv4.stackctl_nosuch"), null);
+      assert.throws(
+        () => {
+          system.setKernelParameter("net.ipv4.stackctl_nosuch", "1");
+        },
+        { code: "file_failed" },
+      );
     },
   },
   {

@@ -1,10 +1,11 @@
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hostPaths as pathsOnHost } from "@stackctl/protocol";
 import { build } from "tsup";
 import { unused } from "../../scripts/unused.ts";
 import { hostPaths, runOn, type Lab } from "../lab/lab.ts";
+import { withPackages } from "../lab/packages.ts";
 import type { ClaimResult } from "./host-suite.ts";
 
 /** On a lab host: our own Node with the library that it needs, and what is to be run. */
@@ -66,27 +67,12 @@ async function runInside(
 
 /** Checks every claim about a host inside a bare lab host, which is as it was afterwards but for its package lists. */
 export async function hostContractOn(lab: Lab, host: string): Promise<ClaimResult[]> {
-  const etc = join(hostPaths(lab, host).root, "etc/apt");
-  const sources = join(etc, "sources.list");
-  const own = readFileSync(sources, "utf8");
-  const made: string[] = [];
-  const put = (path: string, text: string, mode: number): void => {
-    made.push(join(etc, path));
-    writeFileSync(join(etc, path), text, { mode });
-  };
   try {
-    if (lab.proxy !== null) {
-      const { url, user, passwordFile } = lab.proxy;
-      const password = readFileSync(passwordFile, "utf8").trim();
-      put("auth.conf.d/contract.conf", `machine ${url} login ${user} password ${password}\n`, 0o600);
-      put("apt.conf.d/99contract", `Acquire::http::Proxy "${url}";\n`, 0o644);
-    } else if (lab.mirror !== null) {
-      writeFileSync(sources, `deb ${lab.mirror} bookworm main\n`);
-    }
-    return JSON.parse(await runInside(lab, host, join(import.meta.dirname, "on-host.ts"))) as ClaimResult[];
+    const said = await withPackages(lab, host, () =>
+      runInside(lab, host, join(import.meta.dirname, "on-host.ts")),
+    );
+    return JSON.parse(said) as ClaimResult[];
   } finally {
-    writeFileSync(sources, own);
-    for (const path of made) rmSync(path, { force: true });
     rmSync(join(hostPaths(lab, host).root, pathsOnHost.state), { recursive: true, force: true });
   }
 }

@@ -8,6 +8,7 @@ export interface Host {
   readonly files: Files;
   readonly packages: Packages;
   readonly units: Units;
+  readonly accounts: Accounts;
   readonly system: System;
   readonly docker: Docker;
   readonly images: Images;
@@ -104,6 +105,36 @@ export interface Units {
   disable(name: string): Promise<void>;
   /** Reads unit files anew. */
   reload(): Promise<void>;
+}
+
+/** A user as `/etc/passwd` and `/etc/group` have it. */
+export interface Account {
+  readonly uid: number;
+  /** Name of its main group; its number where that has no name. */
+  readonly group: string;
+  /** Names of the other groups that it is in, sorted. */
+  readonly groups: readonly string[];
+  readonly home: string;
+  readonly shell: string;
+}
+
+/** Users and groups of the host's own files; those that come from elsewhere, such as LDAP, are not seen. */
+export interface Accounts {
+  /** Null: there is none of that name. */
+  user(name: string): Account | null;
+  /** The group's number; null: there is none of that name. */
+  group(name: string): number | null;
+  /** Makes a group, or gives it this number. @throws StackctlError `command_failed` when another one has the number */
+  setGroup(name: string, gid: number): Promise<void>;
+  /**
+   * Makes a user without password and without making its home, or changes it to this. The groups must be there.
+   * @throws StackctlError `command_failed`, such as when another one has the number, or its processes run while that changes
+   */
+  setUser(name: string, account: Account): Promise<void>;
+  /** Removes a user, neither its files nor its groups; a missing one is fine. @throws StackctlError `command_failed` when its processes run */
+  removeUser(name: string): Promise<void>;
+  /** Removes a group; a missing one is fine. @throws StackctlError `command_failed` when it is some user's main group */
+  removeGroup(name: string): Promise<void>;
 }
 
 /** A container as docker has it. */
@@ -291,6 +322,10 @@ export interface System {
   answers(address: string, port: number, seconds: number): Promise<boolean>;
   /** Sets the live hostname; `/etc/hostname` is a file like any other. */
   setHostname(name: string): Promise<void>;
+  /** A kernel parameter's value with single spaces, by its name as sysctl(8) writes it; null: the kernel has none. */
+  kernelParameter(name: string): string | null;
+  /** Sets it live. @throws StackctlError `file_failed` when the kernel has none of that name, or refuses the value */
+  setKernelParameter(name: string, value: string): void;
   /**
    * Reboots. On a real host this never returns: the reboot ends the agent.
    * @throws StackctlError `command_failed` when systemd refuses; `command_timeout` when the host is still up 15 minutes later

@@ -1,3 +1,4 @@
+import { linuxAccounts } from "./accounts.ts";
 import { linuxPackages } from "./apt.ts";
 import { linuxFiles } from "./files.ts";
 import { linuxDocker } from "./docker.ts";
@@ -19,6 +20,7 @@ export function linuxHost(options: LinuxHostOptions = {}): Host {
     files: linuxFiles(options.root),
     packages: linuxPackages(),
     units: linuxUnits(),
+    accounts: linuxAccounts(),
     system: linuxSystem(),
     docker: linuxDocker(),
     images: linuxImages(),

@@ -1,9 +1,10 @@
+import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { StackctlError } from "@stackctl/protocol";
 import { change, commandFailed, mustSucceed } from "./command.ts";
-import { readOrNull } from "./files.ts";
+import { fileFailed, readOrNull } from "./files.ts";
 import type { System } from "./host.ts";
 import { query } from "./query.ts";
 
@@ -28,6 +29,15 @@ export function linuxSystem(): System {
     setHostname: async (name) => {
       mustSucceed(await change("hostname", ["hostname", "--", name], 10_000));
     },
+    kernelParameter: (name) => readOrNull(parameterFile(name))?.trim().replaceAll(/\s+/g, " ") ?? null,
+    setKernelParameter: (name, value) => {
+      try {
+        // Never made: what the kernel does not have is an error, not a file.
+        writeFileSync(parameterFile(name), value, { flag: "r+" });
+      } catch (error) {
+        throw fileFailed(`write ${value} to`, parameterFile(name), error);
+      }
+    },
     reboot: async () => {
       // No transient unit: it would be stopped while it is waited for, and to ask systemd is one step anyway.
       const argv = ["systemctl", "reboot", "--no-block"];
@@ -41,6 +51,11 @@ export function linuxSystem(): System {
       );
     },
   };
+}
+
+/** sysctl(8): dots part, and a slash stands for a dot within a part. */
+function parameterFile(name: string): string {
+  return `/proc/sys/${name.replaceAll(/[./]/g, (mark) => (mark === "." ? "/" : "."))}`;
 }
 
 function takes(address: string, port: number): Promise<boolean> {

@@ -13,6 +13,9 @@ import { imageSet } from "./image-set.ts";
 import { packages } from "./package.ts";
 import { reboot } from "./reboot.ts";
 import { registryMirror } from "./registry-mirror.ts";
+import { sysctl } from "./sysctl.ts";
+import { systemdUnit } from "./systemd-unit.ts";
+import { user } from "./user.ts";
 
 /** How each type of resource is made true; a type without a behaviour does not compile. */
 export const behaviours = {
@@ -29,4 +32,7 @@ export const behaviours = {
   package: packages,
   reboot,
   "registry-mirror": registryMirror,
+  sysctl,
+  "systemd-unit": systemdUnit,
+  user,
 } satisfies { readonly [T in ResourceType]: Behaviour<T> };

@@ -1,5 +1,6 @@
 import { hostPaths } from "@stackctl/protocol";
-import type { Behaviour, Context } from "../engine/resource.ts";
+import { keepOurs, readOurs } from "../engine/ours.ts";
+import type { Behaviour } from "../engine/resource.ts";
 
 /** Names of the packages that the agent installed and that were not there before, one a line: the ones to take away again. */
 const ours = `${hostPaths.state}/installed-packages`;
@@ -14,18 +15,19 @@ export const packages: Behaviour<"package"> = {
   async apply({ host, doing }, _spec, changes) {
     const names = changes.map(({ field }) => field);
     // Noted first: a crash between leaves a name too many, which removal does not mind, and never one too few.
-    keepOurs(host, [...readOurs(host), ...names]);
+    keepOurs(host, ours, [...readOurs(host, ours), ...names]);
     doing(`installing ${names.join(", ")}`);
     await host.packages.install(names);
   },
   async remove({ host, doing }, { packages: names }) {
-    const known = readOurs(host);
+    const known = readOurs(host, ours);
     const going = names.filter((name) => known.includes(name));
     if (going.length === 0) return;
     doing(`removing ${going.join(", ")}`);
     await host.packages.purge(going);
     keepOurs(
       host,
+      ours,
       known.filter((name) => !going.includes(name)),
     );
   },
@@ -33,12 +35,3 @@ export const packages: Behaviour<"package"> = {
   disrupts: () => null,
   watch: () => ({ packages: true }),
 };
-
-function readOurs(host: Context["host"]): string[] {
-  return (host.files.read(ours) ?? "").split("\n").filter((name) => name !== "");
-}
-
-function keepOurs(host: Context["host"], names: readonly string[]): void {
-  if (names.length === 0) host.files.remove(ours);
-  else host.files.write(ours, `${[...new Set(names)].toSorted().join("\n")}\n`, 0o600);
-}

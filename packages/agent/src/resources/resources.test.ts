@@ -53,6 +53,10 @@ const pullProxy = {
 const keyFile = "/etc/stackctl/registry/tls.key";
 const daemonFile = "/etc/docker/daemon.json";
 const unitFile = "/etc/systemd/system/stackctl-cache.service";
+const pingerFile = "/etc/systemd/system/pinger.service";
+const pingerConfig = "/etc/pinger.conf";
+const pingerDebt = "/var/lib/stackctl-agent/unit-pinger.loaded";
+const sysctlFile = "/etc/sysctl.d/90-stackctl-network.conf";
 const at = { name: "registry.demo.internal:4000", ca: "PEM", login: null };
 const imageId = (name: string): string => fakeId({ name, digest: "0".repeat(64) });
 
@@ -63,6 +67,43 @@ function fileSpec(content: string): Record<string, unknown> {
     owner: 701,
     group: 701,
     mode: "0400",
+  };
+}
+
+/** A unit of ours, with a file that it reads at its start. */
+function unitSpec(host: FakeHost, command: string): Record<string, unknown> {
+  if (!host.contents.has(pingerConfig)) text(pingerConfig, "quick\n")(host);
+  return {
+    unit: "pinger.service",
+    kind: "unit",
+    text: `[Service]\nExecStart=${command}\n[Install]\nWantedBy=multi-user.target\n`,
+    configuration: [pingerConfig],
+    enabled: true,
+    active: true,
+    cluster: null,
+  };
+}
+
+function userSpec(change: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    user: "nova",
+    uid: 702,
+    group: "nova",
+    gid: 702,
+    groups: ["users", "adm"],
+    home: "/var/lib/nova",
+    shell: "/usr/sbin/nologin",
+    ...change,
+  };
+}
+
+function account(
+  change: Partial<NonNullable<ReturnType<FakeHost["users"]["get"]>>>,
+): (host: FakeHost) => void {
+  return (host) => {
+    const found = host.users.get("nova");
+    if (found === undefined) throw new Error("no nova");
+    host.users.set("nova", { ...found, ...change });
   };
 }
 
@@ -466,6 +507,93 @@ const cases: readonly Case[] = [
     },
   },
   {
+    type: "sysctl",
+    name: "network",
+    spec: () => ({
+      values: { "net.ipv4.ip_forward": "1", "net.ipv4.ip_local_port_range": "20000 60999" },
+    }),
+    next: () => ({ values: { "net.ipv4.ip_forward": "1", "net.ipv4.tcp_fin_timeout": "30" } }),
+    keeps: { [sysctlFile]: 0o644 },
+    bare: ["content", "mode", "owner", "net.ipv4.ip_forward", "net.ipv4.ip_local_port_range"],
+    edits: [
+      { name: "content", edit: text(sysctlFile, "net.ipv4.ip_forward = 0\n"), fields: ["content"] },
+      { name: "gone", edit: gone(sysctlFile), fields: ["content", "mode", "owner"] },
+      { name: "mode", edit: mode(sysctlFile, 0o600), fields: ["mode"] },
+      { name: "owner", edit: owner(sysctlFile), fields: ["owner"] },
+      {
+        name: "live",
+        edit: (host) => host.kernelParameters.set("net.ipv4.ip_forward", "0"),
+        fields: ["net.ipv4.ip_forward"],
+      },
+    ],
+    bad: {
+      "a path that goes up": { values: { "net.../../etc/x": "1" } },
+      "an absolute path": { values: { "/etc/x": "1" } },
+      "a second line": { values: { "net.ipv4.ip_forward": "1\nkernel.core_pattern=x" } },
+      "a command": { values: { "kernel.core_pattern": "|/bin/sh" } },
+    },
+  },
+  {
+    type: "user",
+    name: "nova",
+    spec: () => userSpec(),
+    next: () => userSpec({ uid: 703, gid: 704, groups: [], shell: "/bin/sh" }),
+    keeps: { "/var/lib/stackctl-agent/made-accounts": 0o600 },
+    bare: ["gid", "uid", "group", "groups", "home", "shell"],
+    edits: [
+      {
+        name: "gone",
+        edit: (host) => host.users.delete("nova"),
+        fields: ["uid", "group", "groups", "home", "shell"],
+      },
+      { name: "number", edit: account({ uid: 1000 }), fields: ["uid"] },
+      { name: "main group", edit: account({ group: "users" }), fields: ["group"] },
+      { name: "number of the group", edit: (host) => host.groups.set("nova", 1000), fields: ["gid"] },
+      { name: "one group more", edit: account({ groups: ["adm", "root", "users"] }), fields: ["groups"] },
+      { name: "home", edit: account({ home: "/root" }), fields: ["home"] },
+      { name: "shell", edit: account({ shell: "/bin/bash" }), fields: ["shell"] },
+    ],
+    bad: {
+      root: userSpec({ uid: 0 }),
+      "root's group": userSpec({ gid: 0 }),
+      "an option": userSpec({ user: "-r" }),
+      "another field": userSpec({ shell: "/bin/sh:x" }),
+      "two groups in one": userSpec({ groups: ["adm,root"] }),
+    },
+    proof: (host) => {
+      expect(host.users.get("nova")?.group).toBe("nova");
+    },
+  },
+  {
+    type: "systemd-unit",
+    name: "pinger",
+    spec: (host) => unitSpec(host, "/usr/bin/ping 10.0.0.1"),
+    next: (host) => unitSpec(host, "/usr/bin/ping 10.0.0.2"),
+    keeps: { [pingerFile]: 0o644, [pingerDebt]: 0o600 },
+    bare: ["content", "mode", "owner", "read", "loaded", "enabled", "active"],
+    edits: [
+      { name: "content", edit: text(pingerFile, "[Service]\n"), fields: ["content", "read"] },
+      { name: "gone", edit: gone(pingerFile), fields: ["content", "mode", "owner", "read"] },
+      { name: "mode", edit: mode(pingerFile, 0o600), fields: ["mode"] },
+      { name: "owner", edit: owner(pingerFile), fields: ["owner"] },
+      { name: "debt", edit: text(pingerDebt, ""), fields: ["loaded"] },
+      {
+        name: "disabled",
+        edit: (host) => (unit(host, "pinger.service").enabled = false),
+        fields: ["enabled"],
+      },
+      { name: "stopped", edit: (host) => (unit(host, "pinger.service").active = false), fields: ["active"] },
+    ],
+    bad: {
+      "a path as unit": { unit: "../x.service" },
+      "no kind of unit": { unit: "x.conf" },
+    },
+    stays: text(pingerConfig, "quick\n"),
+    proof: (host) => {
+      expect(unit(host, "pinger.service").startedWith).toBe(host.files.read(pingerFile));
+    },
+  },
+  {
     type: "image-set",
     name: "images",
     spec: () => ({
@@ -824,6 +952,135 @@ describe("chrony", () => {
     await run(parsed(given, given.next(host)), context);
     expect(host.files.read(conf)).toMatch(/^allow 10\.0\.0\.0\/24$/m);
     expect(host.files.read(conf)).toMatch(/^local stratum 10 orphan$/m);
+  });
+});
+
+describe("sysctl", () => {
+  const [given] = cases.filter(({ type }) => type === "sysctl");
+  if (given === undefined) throw new Error("no case for sysctl");
+
+  it("puts a parameter back that is asked for no more", async () => {
+    const { host, context, resource } = world(given);
+    await run(resource, context);
+    await run(parsed(given, given.next(host)), context);
+    expect(host.kernelParameters.get("net.ipv4.ip_local_port_range")).toBe("32768 60999");
+    expect(host.kernelParameters.get("net.ipv4.tcp_fin_timeout")).toBe("30");
+  });
+
+  it("keeps nothing for the next boot that the kernel does not take", async () => {
+    const { host, context } = world(given);
+    const unknown = parsed(given, { values: { "net.ipv4.nosuch": "1" } });
+    await expect(run(unknown, context)).rejects.toMatchObject({ code: "file_failed" });
+    expect(host.files.read(sysctlFile)).toBeNull();
+  });
+});
+
+describe("user", () => {
+  const [given] = cases.filter(({ type }) => type === "user");
+  if (given === undefined) throw new Error("no case for user");
+
+  it("keeps on removal what was there before it", async () => {
+    const { host, context, resource } = world(given);
+    host.groups.set("nova", 702);
+    await run(resource, context);
+    await bind(behaviours, resource).remove(context);
+    expect(host.users.has("nova")).toBe(false);
+    expect(host.groups.get("nova")).toBe(702);
+  });
+
+  it("says so when somebody else has the number", async () => {
+    const { host, context, resource } = world(given);
+    host.users.set("other", { uid: 702, group: "users", groups: [], home: "/", shell: "/bin/sh" });
+    await expect(run(resource, context)).rejects.toMatchObject({ code: "command_failed" });
+  });
+});
+
+describe("systemd-unit", () => {
+  const [given] = cases.filter(({ type }) => type === "systemd-unit");
+  if (given === undefined) throw new Error("no case for systemd-unit");
+
+  it("restarts when a file changes that it reads at its start, and only then", async () => {
+    const { host, context, resource } = world(given);
+    await run(resource, context);
+    const { starts } = unit(host, "pinger.service");
+    mode(pingerFile, 0o666)(host);
+    await run(resource, context);
+    expect(unit(host, "pinger.service").starts).toBe(starts);
+    text(pingerConfig, "slow\n")(host);
+    expect(fields(await run(resource, context))).toEqual(["loaded"]);
+    expect(unit(host, "pinger.service").starts).toBe(starts + 1);
+  });
+
+  it.each([
+    { name: "new wish", wish: given.next, edit: null },
+    { name: "local edit", wish: given.spec, edit: "[Service]\n" },
+  ])("still owes the restart after a failure of it ($name)", async ({ wish, edit }) => {
+    const { host, context, resource } = world(given);
+    await run(resource, context);
+    if (edit !== null) text(pingerFile, edit)(host);
+    const wanted = parsed(given, wish(host));
+    host.failOn = "units.restart";
+    await expect(run(wanted, context)).rejects.toThrow("injected failure");
+    expect(fields(await run(wanted, context))).toEqual(["loaded"]);
+    given.proof?.(host);
+  });
+
+  it("stops and disables one that is not to run, and owes it no restart", async () => {
+    const { host, context, resource } = world(given);
+    await run(resource, context);
+    const off = parsed(given, { ...(given.spec(host) as object), enabled: false, active: false });
+    expect(fields(await run(off, context))).toEqual(["loaded", "enabled", "active"]);
+    expect(await run(off, context)).toEqual([]);
+    expect(bind(behaviours, off).restarts([{ field: "content", from: "a", to: "b" }])).toEqual([]);
+  });
+
+  it("adds to a package's unit, and takes only that away again", async () => {
+    const { host, context } = world(given);
+    await host.packages.install(["chrony"]);
+    const before = host.snapshot();
+    const added = parsed(given, {
+      ...(given.spec(host) as object),
+      unit: "chrony.service",
+      kind: "drop-in",
+      text: "[Service]\nLimitNOFILE=10000\n",
+      configuration: [],
+    });
+    const { starts } = unit(host, "chrony.service");
+    await run(added, context);
+    expect(host.files.read("/etc/systemd/system/chrony.service.d/stackctl-pinger.conf")).toContain("10000");
+    expect(unit(host, "chrony.service").starts).toBe(starts + 1);
+    expect(await run(added, context)).toEqual([]);
+    await bind(behaviours, added).remove(context);
+    await bind(behaviours, added).remove(context);
+    expect(host.snapshot()).toEqual(before);
+    // It runs without what was added.
+    expect(unit(host, "chrony.service").starts).toBe(starts + 2);
+  });
+
+  it("is never started without what was added to it, wherever a crash came", async () => {
+    for (let calls = 1; ; calls++) {
+      const { host, context } = world(given);
+      host.contents.set(pingerFile, { text: "[Service]\n", mode: 0o644, owner: "root", group: "root" });
+      await host.units.reload();
+      const spec = { ...(given.spec(host) as object), kind: "drop-in", text: "LimitNOFILE=10000\n" };
+      const added = parsed(given, spec);
+      host.crashAfter(calls);
+      const crashed = await fails(() => run(added, context));
+      host.recover();
+      await run(added, context);
+      expect(unit(host, "pinger.service").startedWith).toBe("[Service]\nLimitNOFILE=10000\n");
+      if (!crashed) break;
+    }
+  });
+
+  it("is a member of a cluster only while it takes one down", () => {
+    const { host } = world(given);
+    const member = bind(behaviours, parsed(given, { ...(given.spec(host) as object), cluster: "libvirt" }));
+    const change = (...names: string[]): Change[] => names.map((field) => ({ field, from: null, to: "x" }));
+    expect(member.disrupts(change("content", "loaded"))).toBe("libvirt");
+    expect(member.disrupts(change("loaded", "active"))).toBeNull();
+    expect(member.disrupts(change("enabled", "mode"))).toBeNull();
+    expect(member.disrupts("removal")).toBe("libvirt");
   });
 });
 

@@ -1,6 +1,8 @@
 import { createHash, randomUUID } from "node:crypto";
 import { StackctlError, type ImageRecipe, type LogLine } from "@stackctl/protocol";
 import type {
+  Account,
+  Accounts,
   ContainerMade,
   Docker,
   Files,
@@ -29,11 +31,13 @@ export interface FakeUnit {
   enabled: boolean;
   /** How often it was started; a test proves with it that a restart happened. */
   starts: number;
-  /** What its main file held when it was last started, for units named in {@link FakePackage}. */
+  /** What its main file held when it was last started, for units named in {@link FakePackage}; of others, their text. */
   startedWith: string | null;
   startedMs: number | null;
   /** The unit file as systemd has read it; null: the package's own. */
   file: string | null;
+  /** What drop-ins add to it, as systemd has read them; null: nothing, and then it does not notice when there are some. */
+  added: string | null;
 }
 
 const newUnit: FakeUnit = {
@@ -43,6 +47,7 @@ const newUnit: FakeUnit = {
   startedWith: null,
   startedMs: null,
   file: null,
+  added: null,
 };
 
 /** A clock that goes on with every look, so that nothing happens at the same time. */
@@ -72,9 +77,7 @@ class FakeFiles extends Map<string, FakeFile> {
   }
 }
 
-function unitPath(name: string): string {
-  return `/etc/systemd/system/${name}`;
-}
+const unitFolder = "/etc/systemd/system/";
 
 /** What a package brings when it is installed, as far as a test cares. */
 export interface FakePackage {
@@ -93,6 +96,9 @@ export interface Snapshot {
   readonly units: Readonly<Record<string, { readonly active: boolean; readonly enabled: boolean }>>;
   readonly hostname: string;
   readonly containers: Readonly<Record<string, FakeContainer>>;
+  readonly users: Readonly<Record<string, Account>>;
+  readonly groups: Readonly<Record<string, number>>;
+  readonly kernelParameters: Readonly<Record<string, string>>;
 }
 
 /** A container of a {@link FakeHost}; its unit is the one that names it. */
@@ -152,6 +158,19 @@ export class FakeHost implements Host {
     ],
   ]);
   readonly containers = new Map<string, FakeContainer>();
+  readonly users = new Map<string, Account>([
+    ["root", { uid: 0, group: "root", groups: [], home: "/root", shell: "/bin/bash" }],
+  ]);
+  readonly groups = new Map<string, number>([
+    ["root", 0],
+    ["adm", 4],
+    ["users", 100],
+  ]);
+  readonly kernelParameters = new Map<string, string>([
+    ["net.ipv4.ip_forward", "0"],
+    ["net.ipv4.ip_local_port_range", "32768 60999"],
+    ["net.ipv4.tcp_fin_timeout", "60"],
+  ]);
   /** Ids of images that are here. */
   readonly imageIds = new Set<string>();
   /** Images in registries, by `address or name/name:tag`. */
@@ -204,6 +223,9 @@ export class FakeHost implements Host {
       ),
       hostname: this.liveHostname,
       containers: Object.fromEntries([...this.containers].toSorted(byName)),
+      users: Object.fromEntries([...this.users].toSorted(byName)),
+      groups: Object.fromEntries([...this.groups].toSorted(byName)),
+      kernelParameters: Object.fromEntries(this.kernelParameters),
     });
   }
 
@@ -272,7 +294,10 @@ export class FakeHost implements Host {
             known: unit !== undefined,
             active: unit?.active ?? false,
             enabled: unit?.enabled ?? false,
-            stale: unit !== undefined && unit.file !== (this.contents.get(unitPath(name))?.text ?? null),
+            stale:
+              unit !== undefined &&
+              (unit.file !== this.#unitText(name) ||
+                (unit.added !== null && unit.added !== this.#addedText(name))),
             startedMs: unit?.startedMs ?? null,
           };
         }),
@@ -317,17 +342,54 @@ export class FakeHost implements Host {
     reload: () =>
       promise(() => {
         this.#mutate("units.reload", "", () => {
-          const folder = "/etc/systemd/system/";
           for (const path of this.contents.keys()) {
-            const name = path.slice(folder.length);
-            if (path.startsWith(folder) && !this.unitStates.has(name))
+            const name = path.slice(unitFolder.length);
+            if (path.startsWith(unitFolder) && !name.includes("/") && !this.unitStates.has(name))
               this.unitStates.set(name, { ...newUnit });
           }
-          for (const [name, unit] of this.unitStates)
-            unit.file = this.contents.get(unitPath(name))?.text ?? null;
-          for (const name of this.unitStates.keys())
-            if (name.startsWith("stackctl-") && !this.contents.has(`${folder}${name}`))
-              this.unitStates.delete(name);
+          for (const [name, unit] of this.unitStates) {
+            unit.file = this.#unitText(name);
+            unit.added = this.#addedText(name);
+            if (unit.file === null && !this.#isPackaged(name)) this.unitStates.delete(name);
+          }
+        });
+      }),
+  };
+
+  readonly accounts: Accounts = {
+    user: (name) => this.#read(() => this.users.get(name) ?? null),
+    group: (name) => this.#read(() => this.groups.get(name) ?? null),
+    setGroup: (name, gid) =>
+      promise(() => {
+        if ([...this.groups].some(([other, number]) => number === gid && other !== name))
+          throw new StackctlError("command_failed", `GID '${String(gid)}' already exists`);
+        this.#mutate("accounts.setGroup", name, () => {
+          this.groups.set(name, gid);
+        });
+      }),
+    setUser: (name, account) =>
+      promise(() => {
+        const missing = [account.group, ...account.groups].find((group) => !this.groups.has(group));
+        if (missing !== undefined)
+          throw new StackctlError("command_failed", `group '${missing}' does not exist`);
+        if ([...this.users].some(([other, { uid }]) => uid === account.uid && other !== name))
+          throw new StackctlError("command_failed", `UID ${String(account.uid)} is not unique`);
+        this.#mutate("accounts.setUser", name, () => {
+          this.users.set(name, account);
+        });
+      }),
+    removeUser: (name) =>
+      promise(() => {
+        this.#mutate("accounts.removeUser", name, () => {
+          this.users.delete(name);
+        });
+      }),
+    removeGroup: (name) =>
+      promise(() => {
+        if ([...this.users.values()].some(({ group }) => group === name))
+          throw new StackctlError("command_failed", `cannot remove the primary group '${name}'`);
+        this.#mutate("accounts.removeGroup", name, () => {
+          this.groups.delete(name);
         });
       }),
   };
@@ -480,6 +542,14 @@ export class FakeHost implements Host {
           this.liveHostname = name;
         });
       }),
+    kernelParameter: (name) => this.#read(() => this.kernelParameters.get(name) ?? null),
+    setKernelParameter: (name, value) => {
+      if (!this.kernelParameters.has(name))
+        throw new StackctlError("file_failed", `the kernel has no ${name}`);
+      this.#mutate("system.setKernelParameter", name, () => {
+        this.kernelParameters.set(name, value);
+      });
+    },
     reboot: () =>
       promise(() => {
         this.#mutate("system.reboot", "", () => {
@@ -551,7 +621,27 @@ export class FakeHost implements Host {
     if (container !== undefined) container.running = true;
     unit.starts += 1;
     unit.startedMs = this.#clock();
-    unit.startedWith = reads === undefined ? null : (this.contents.get(reads)?.text ?? null);
+    unit.startedWith =
+      reads === undefined
+        ? `${unit.file ?? ""}${unit.added ?? ""}`
+        : (this.contents.get(reads)?.text ?? null);
+  }
+
+  #unitText(name: string): string | null {
+    return this.contents.get(`${unitFolder}${name}`)?.text ?? null;
+  }
+
+  /** The text of a unit's drop-ins; null: it has none. */
+  #addedText(name: string): string | null {
+    const texts = [...this.contents]
+      .filter(([path]) => path.startsWith(`${unitFolder}${name}.d/`))
+      .toSorted(byName)
+      .map(([, { text }]) => text);
+    return texts.length === 0 ? null : texts.join("\n");
+  }
+
+  #isPackaged(unit: string): boolean {
+    return [...this.installed.keys()].some((name) => this.mirror.get(name)?.units?.[unit] !== undefined);
   }
 
   #unit(name: string): FakeUnit {

@@ -13,6 +13,9 @@ import { imageSetSpec } from "./image-set.ts";
 import { packageSpec } from "./package.ts";
 import { rebootSpec } from "./reboot.ts";
 import { registryMirrorSpec } from "./registry-mirror.ts";
+import { sysctlSpec } from "./sysctl.ts";
+import { systemdUnitSpec } from "./systemd-unit.ts";
+import { userSpec } from "./user.ts";
 
 export type { AptProxySpec } from "./apt-proxy.ts";
 export type { AptRepositorySpec } from "./apt-repository.ts";
@@ -27,6 +30,9 @@ export { builtImage, type BuiltImage, type ImageRecipe, type ImageSetSpec } from
 export type { PackageSpec } from "./package.ts";
 export type { RebootSpec } from "./reboot.ts";
 export type { RegistryMirrorSpec } from "./registry-mirror.ts";
+export type { SysctlSpec } from "./sysctl.ts";
+export type { SystemdUnitSpec } from "./systemd-unit.ts";
+export type { UserSpec } from "./user.ts";
 
 /** Every resource type and the form of its desired state. A type without a behaviour in the agent does not compile. */
 export const resourceSpecs = {
@@ -43,6 +49,9 @@ export const resourceSpecs = {
   package: packageSpec,
   reboot: rebootSpec,
   "registry-mirror": registryMirrorSpec,
+  sysctl: sysctlSpec,
+  "systemd-unit": systemdUnitSpec,
+  user: userSpec,
 } as const;
 
 export type ResourceType = keyof typeof resourceSpecs;
@@ -64,6 +73,9 @@ export const resourceSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("package"), name: resourceName, spec: packageSpec }),
   z.strictObject({ type: z.literal("reboot"), name: resourceName, spec: rebootSpec }),
   z.strictObject({ type: z.literal("registry-mirror"), name: resourceName, spec: registryMirrorSpec }),
+  z.strictObject({ type: z.literal("sysctl"), name: resourceName, spec: sysctlSpec }),
+  z.strictObject({ type: z.literal("systemd-unit"), name: resourceName, spec: systemdUnitSpec }),
+  z.strictObject({ type: z.literal("user"), name: resourceName, spec: userSpec }),
 ]);
 export type Resource = z.infer<typeof resourceSchema>;
 
