@@ -31,12 +31,20 @@ export interface Stack {
   };
 }
 
-/** A cloud whose file and home are in `folder`. */
-export function stackIn(folder: string, home: string = join(folder, ".stackctl")): Stack {
+/**
+ * A cloud whose file and home are in `folder`.
+ * @param command the command line. @default the checkout's launcher
+ */
+export function stackIn(
+  folder: string,
+  home: string = join(folder, ".stackctl"),
+  command: readonly string[] = [join(root, "stackctl")],
+): Stack {
   const cloudFile = join(folder, "cloud.yaml");
   const start = (args: readonly string[], input = "", timeoutMs = 1_200_000): ReturnType<Stack["start"]> => {
     const begun = performance.now();
-    const child = spawn(join(root, "stackctl"), ["--cloud", cloudFile, ...args], {
+    const [program = "", ...words] = command;
+    const child = spawn(program, [...words, "--cloud", cloudFile, ...args], {
       env: { ...process.env, STACKCTL_HOME: home, NO_COLOR: "1" },
       stdio: ["pipe", "pipe", "pipe"],
       timeout: timeoutMs,
@@ -86,9 +94,12 @@ function initArguments(lab: Lab): string[] {
   ];
 }
 
-/** Writes `cloud.yaml` for a lab, and puts the proxy's password into the vault. */
-export async function initStack(stack: Stack, lab: Lab): Promise<void> {
-  if (!existsSync(stack.cloudFile)) await succeed(stack.run(initArguments(lab)));
+/**
+ * Writes `cloud.yaml` for a lab, and puts the proxy's password into the vault.
+ * @param more further arguments of `stackctl init`
+ */
+export async function initStack(stack: Stack, lab: Lab, more: readonly string[] = []): Promise<void> {
+  if (!existsSync(stack.cloudFile)) await succeed(stack.run([...initArguments(lab), ...more]));
   if (lab.proxy !== null) {
     const password = readFileSync(lab.proxy.passwordFile, "utf8").trim();
     await succeed(stack.run(["secret", "set", "packages-proxy-password"], { input: password }));

@@ -52,6 +52,12 @@ export function processesOf(lab: Lab, host: string): number[] {
   return [...pids];
 }
 
+/** CPU time of everything that ran in a host since its groups were made. */
+export function cpuSecondsOf(lab: Lab, host: string): number {
+  const file = join(top, "cpuacct", `lab-${mark(lab.name)}`, host, "cpuacct.usage");
+  return Number(readFileSync(file, "utf8")) / 1e9;
+}
+
 /** Removes the lab's groups; they must be empty of processes. Repeatable. */
 export function removeCgroups(lab: Pick<Lab, "name">): void {
   const remove = (folder: string): void => {
