@@ -186,7 +186,7 @@ function mistakesOf(
           issue.message.startsWith("Invalid") ? `${found} is not right here` : `${found} ${issue.message}`,
         );
       return meant.flatMap((each) =>
-        mistakesOf({ ...each, path: [...issue.path, ...each.path] } as z.core.$ZodIssue, raw, place),
+        mistakesOf({ ...each, path: [...issue.path, ...each.path] }, raw, place),
       );
     }
     case "invalid_format":
