@@ -23,6 +23,7 @@ import { initStack, root, stackIn, succeed, type Ended, type Stack } from "../st
 import { containerClaims } from "./containers.ts";
 import { imageClaims } from "./images.ts";
 import { logsClaims } from "./logs.ts";
+import { removalClaims } from "./removal.ts";
 import { applied, bootIds, events, green, on, status, treeHash, until } from "./world.ts";
 
 /** Names and addresses that no demo uses, so that both can be up. */
@@ -596,3 +597,5 @@ describe("the proxy's password", () => {
     ).toBe("600 root");
   });
 });
+
+removalClaims(() => ({ lab, stack }));

@@ -158,6 +158,10 @@ async function startServer(
     onPermit: (host, event) => {
       permits.heard(host, event);
     },
+    onLeft: (host, kept) => {
+      const removal = store.removalOf(host);
+      if (removal !== null) store.decide("server", { type: "host.left", run: removal.run, kept });
+    },
     onEvents: () => undefined,
     onLines: (host, batch) => {
       logs.heard(host, batch);

@@ -24,6 +24,7 @@ import {
   type FactsOrder,
   type LogBatch,
   type LogsAnswer,
+  type LeaveAnswer,
   type PackagesWay,
   type Outcome,
   type PermitAnswer,
@@ -38,7 +39,7 @@ import {
   type SealedSecret,
 } from "@stackctl/protocol";
 import type { AgentBus } from "./bus/bus.ts";
-import { applyDocument, planDocument } from "./engine/apply-document.ts";
+import { applyDocument, keptOf, planDocument } from "./engine/apply-document.ts";
 import { bind, converge, difference, type Behaviours, type Converged } from "./engine/converge.ts";
 import { Holds } from "./engine/holds.ts";
 import { Permits } from "./engine/permits.ts";
@@ -134,6 +135,10 @@ export class Agent {
   #flushWake: () => void = () => undefined;
   #statusTimer: NodeJS.Timeout | null = null;
   #stopped = false;
+  /** Data of what left the cloud that was here when it was last looked for. */
+  #kept: string[] = [];
+  /** It takes itself away as soon as the server has heard of it. */
+  #leaving: boolean;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -154,6 +159,7 @@ export class Agent {
       send: (batch) => this.#sendLines(batch),
       log: options.log,
     });
+    this.#leaving = options.state.isLeaving();
     const kept = options.state.floors();
     const documents = new Map<string, { epoch: number; seq: number; digest: string }>();
     for (const document of options.state.documents()) {
@@ -300,6 +306,7 @@ export class Agent {
     | RepairAnswer
     | PruneAnswer
     | LogsAnswer
+    | LeaveAnswer
   > {
     const { host, behaviours, state, facts } = this.#options;
     switch (request.kind) {
@@ -331,6 +338,8 @@ export class Agent {
       case "logs-end":
         this.#readings.end(request.reading);
         return { state: "ended" };
+      case "leave":
+        return this.#leave();
       case "plan": {
         const services = await Promise.all(
           request.documents.map(async ({ service, digest, resources, sealed }) => {
@@ -346,6 +355,33 @@ export class Agent {
         return { services };
       }
     }
+  }
+
+  /**
+   * Gets ready to go, unless something of the cloud is here still. On disk before it is said: from then on it goes as
+   * soon as the server has heard of it.
+   */
+  async #leave(): Promise<LeaveAnswer> {
+    const { state } = this.#options;
+    const left = state.services().filter((service) => state.ledger(service).applied.length > 0);
+    const pending = [...this.#held].filter(([, { outcome }]) => outcome === null).map(([service]) => service);
+    if (left.length > 0 || pending.length > 0) return { left: [...new Set([...left, ...pending])] };
+    await this.#lookForKept();
+    state.keepLeaving();
+    state.queue({ type: "agent.left", kept: this.#kept });
+    this.#leaving = true;
+    this.#wake();
+    return { left };
+  }
+
+  /** Notes which data of what left the cloud is here still. */
+  async #lookForKept(): Promise<void> {
+    const { behaviours, state } = this.#options;
+    const context = this.#context([], () => undefined);
+    const kept: string[] = [];
+    for (const service of state.services())
+      kept.push(...(await keptOf(behaviours, state.ledger(service), context)));
+    this.#kept = kept.slice(0, 50);
   }
 
   /** What waits for this permit is looked at again now. @returns false when nothing waits for it */
@@ -384,6 +420,12 @@ export class Agent {
   }
 
   async #turn(pass: { lastMs: number }): Promise<void> {
+    if (this.#leaving) {
+      // The last that it does: what it had to say has arrived, or is worth nothing without it.
+      if (this.#options.state.isSaid()) await this.#options.host.system.leave();
+      await this.#pause(this.#options.state.isSaid() ? slowPassMs : 1000);
+      return;
+    }
     const order = this.#orders.shift();
     if (order !== undefined) {
       order.resolve(await this.#repair(order));
@@ -550,6 +592,12 @@ export class Agent {
         this.#sendStatus();
       }
     }
+    try {
+      await this.#lookForKept();
+    } catch (error) {
+      // Such as a dockerd that is away just now: it is looked at again in a minute.
+      log({ why: errorData(error).message }, "not known what is kept");
+    }
     this.#armWatches();
   }
 
@@ -697,6 +745,7 @@ export class Agent {
         ))
       ) {
         state.delivered(oldest.n);
+        if (this.#leaving) this.#wake();
         waitMs = 250;
       } else {
         await new Promise<void>((resolve) => {
@@ -726,13 +775,18 @@ export class Agent {
     if (this.#statusTimer !== null) return;
     this.#statusTimer = setTimeout(() => {
       this.#statusTimer = null;
+      const { state } = this.#options;
       const status: AgentStatus = {
         version,
         bootId: this.#options.host.system.bootId(),
         startedAtMs: this.#startedAtMs,
         uptimeSeconds: this.#options.host.system.uptimeSeconds(),
         residentMiB: Math.round(process.memoryUsage.rss() / 1048576),
-        doing: this.#doing,
+        doing: this.#leaving ? "taking itself away" : this.#doing,
+        left: state
+          .services()
+          .filter((service) => !this.#held.has(service) && state.ledger(service).applied.length > 0),
+        kept: this.#kept,
         documents: [...this.#held].map(([service, { epoch, seq, body, outcome, drifted }]) => ({
           service,
           epoch,
@@ -743,7 +797,7 @@ export class Agent {
         })),
       };
       this.#options.bus.sendStatus(
-        this.#sign("status", this.#options.state.number("status"), new Date().toISOString(), status),
+        this.#sign("status", state.number("status"), new Date().toISOString(), status),
       );
     }, 50);
   }

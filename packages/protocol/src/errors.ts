@@ -10,6 +10,8 @@ export const errorCodes = {
   cloud_exists: "user",
   usage: "user",
   host_unknown: "user",
+  host_in_file: "user",
+  host_is_primary: "user",
   service_unknown: "user",
   hold_unknown: "user",
   held: "user",

@@ -4,6 +4,12 @@ import * as z from "zod/mini";
 export const outcome = z.enum(["unchanged", "planned", "changed", "skipped", "failed"]);
 export type Outcome = z.infer<typeof outcome>;
 
+/**
+ * What became of one resource. `kept`: it left the cloud, and its data stays on the host; `why` says what and where.
+ */
+export const resourceResult = z.enum(["unchanged", "planned", "changed", "skipped", "failed", "kept"]);
+export type ResourceResult = z.infer<typeof resourceResult>;
+
 /** A flat value of desired or observed state; null: absent. Text may have many lines. */
 export const fieldValue = z.union([z.string().check(z.maxLength(8192)), z.number(), z.boolean(), z.null()]);
 export type FieldValue = z.infer<typeof fieldValue>;
@@ -19,7 +25,7 @@ export type Change = z.infer<typeof change>;
 /** What became, or would become, of one resource. */
 export const resourceOutcome = z.strictObject({
   id: z.string().check(z.maxLength(200)),
-  outcome,
+  outcome: resourceResult,
   why: z.optional(z.string().check(z.maxLength(2000))),
   changes: z.array(change).check(z.maxLength(100)),
   /** What a change would stop or restart, such as `restart chrony.service`; empty: nothing. */

@@ -4,6 +4,12 @@ export const hostPaths = {
   releases: "/opt/stackctl/releases",
   /** Symlink to the release that runs. */
   current: "/opt/stackctl/current",
+  /** All that is ours of `/opt`. */
+  root: "/opt/stackctl",
+  /** Configuration of the services. */
+  configuration: "/etc/stackctl",
+  /** Data of the services. */
+  data: "/var/lib/stackctl",
   /** The agent's state, 0700: identity, documents, ledger, outbox. */
   state: "/var/lib/stackctl-agent",
   /** The proxy that dockerd pulls through, with its password: root's only. */

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createUser, fromSeed } from "@nats-io/nkeys";
 import {
+  leaveAnswer,
   natsTlsName,
   pingAnswer,
   privateKey,
@@ -190,6 +191,13 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     enroller,
     permits,
     holds,
+    askToLeave: async (host) => leaveAnswer.parse(await questions.ask(host, { kind: "leave" }, 5000)).left,
+    dismiss: async (host) => {
+      await nats.reload(agentKeys());
+      fleet.remove(host);
+      store.forget(host);
+      await bus.forgetHost(host);
+    },
     parse: (text) => parseCloud(text, cloudFile),
     log,
   });
@@ -234,6 +242,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     },
     onPermit: (host, event) => {
       permits.heard(host, event);
+    },
+    onLeft: (host, kept) => {
+      const removal = store.removalOf(host);
+      if (removal !== null) store.decide("server", { type: "host.left", run: removal.run, kept });
     },
     onEvents: () => {
       runs.touch();
@@ -287,6 +299,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     intake.lines(host, bytes);
   });
   for (const { host } of store.agents()) await bus.ensureConsumer(host, false);
+  // A server that was killed right after it let a host go has not got to this.
+  for (const { host } of store.formerHosts()) {
+    store.forget(host);
+    await bus.forgetHost(host);
+  }
 
   const startedAt = new Date().toISOString();
   const stopping = Promise.withResolvers<undefined>();

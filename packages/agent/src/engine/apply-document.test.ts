@@ -1,11 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Resource } from "@stackctl/protocol";
+import { resourceSchema, type Resource } from "@stackctl/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { behaviours } from "../resources/index.ts";
 import { FakeHost } from "../testing/fake-host.ts";
-import { applyDocument, planDocument } from "./apply-document.ts";
+import { applyDocument, keptOf, planDocument } from "./apply-document.ts";
 import type { Behaviours } from "./converge.ts";
 import type { Context } from "./resource.ts";
 import { AgentState, setAside, type Ledger } from "./state.ts";
@@ -226,6 +226,105 @@ describe("applyDocument", () => {
     permits.given = true;
     expect((await apply(3, order.slice(0, 1))).outcome).toBe("changed");
     expect(host.packages.installed("chrony")).toBeNull();
+  });
+
+  const fileOf = (name: string, path: string, text: string): Resource => ({
+    type: "file",
+    name,
+    spec: { path, content: [{ text }], owner: 0, group: 0, mode: "0644" },
+  });
+
+  it("leaves to a resource of another name what it goes on with", async () => {
+    await life(
+      host,
+      {
+        service: "all",
+        resources: [fileOf("a", "/etc/stackctl/x", "one"), fileOf("c", "/etc/stackctl/c", "c")],
+      },
+      1,
+    );
+    const renamed = { service: "all", resources: [fileOf("b", "/etc/stackctl/x", "two")] };
+    const plan = await planDocument(behaviours, new AgentState(folder), renamed, context(host));
+    expect(plan.map(({ id, outcome, why }) => [id, outcome, why])).toEqual([
+      ["file/b", "planned", undefined],
+      ["file/c", "planned", "removed"],
+      ["file/a", "unchanged", "goes on as file/b"],
+    ]);
+    const ledger = await life(host, renamed, 2);
+    expect(outcomes(ledger)).toEqual(["file/b changed", "file/c changed", "file/a unchanged"]);
+    expect(host.files.read("/etc/stackctl/x")).toBe("two");
+    expect(host.files.read("/etc/stackctl/c")).toBeNull();
+    // Now it is the other's, and goes with that, and with it the folders that were only there for it.
+    await life(host, { service: "all", resources: [] }, 3);
+    expect(host.snapshot()).toEqual(new FakeHost().snapshot());
+  });
+
+  it("leaves to another service what moved there, whichever of them comes first", async () => {
+    const moved = fileOf("x", "/etc/stackctl/x", "one");
+    await life(host, { service: "old", resources: [moved] }, 1);
+    await life(host, { service: "new", resources: [moved] }, 2);
+    expect(outcomes(await life(host, { service: "old", resources: [] }, 3))).toEqual(["file/x unchanged"]);
+    expect(host.files.read("/etc/stackctl/x")).toBe("one");
+    expect(outcomes(await life(host, { service: "new", resources: [] }, 4))).toEqual(["file/x changed"]);
+    expect(host.files.read("/etc/stackctl/x")).toBeNull();
+  });
+
+  it("takes a container away before another one is to listen at its port", async () => {
+    const id = `sha256:${"1".repeat(64)}`;
+    host.imageIds.add(id);
+    host.answering.add(11211);
+    const named = (name: string): Resource =>
+      resourceSchema.parse({
+        type: "container",
+        name,
+        spec: {
+          image: { id, pull: null },
+          command: ["memcached"],
+          user: "1:1",
+          mounts: [],
+          tmpfs: [],
+          capabilities: [],
+          environment: {},
+          configuration: [],
+          requires: [],
+          stopSeconds: 10,
+          ready: { address: "10.0.0.1", port: 11211, seconds: 1 },
+          cluster: null,
+        },
+      });
+    await life(host, { service: "all", resources: [named("one")] }, 1);
+    host.mutations.length = 0;
+    await life(host, { service: "all", resources: [named("two")] }, 2);
+    expect([...host.containers.keys()]).toEqual(["two"]);
+    expect(host.mutations.indexOf("docker.remove one")).toBeLessThan(
+      host.mutations.indexOf("docker.create two"),
+    );
+  });
+
+  it("keeps data, says where until somebody takes it away, and takes it up again", async () => {
+    const data: Resource = {
+      type: "directory",
+      name: "data",
+      spec: { path: "/var/lib/stackctl/data", owner: 0, group: 0, mode: "0750", holdsData: true },
+    };
+    const kept = async (): Promise<string[]> =>
+      keptOf(behaviours, new AgentState(folder).ledger("all"), context(host));
+    await life(host, { service: "all", resources: [data] }, 1);
+    host.files.write("/var/lib/stackctl/data/x", "dear", 0o600);
+    const nothing = { service: "all", resources: [] };
+    expect(await planDocument(behaviours, new AgentState(folder), nothing, context(host))).toMatchObject([
+      { outcome: "planned", why: "removed, kept: /var/lib/stackctl/data" },
+    ]);
+    const ledger = await life(host, nothing, 2);
+    expect(ledger.done).toMatchObject([{ outcome: "kept", why: "kept: /var/lib/stackctl/data" }]);
+    expect(ledger.outcome).toBe("unchanged");
+    await life(host, nothing, 3);
+    expect(await kept()).toEqual(["directory/data: /var/lib/stackctl/data"]);
+    await life(host, { service: "all", resources: [data] }, 4);
+    expect(await kept()).toEqual([]);
+    await life(host, nothing, 5);
+    host.files.remove("/var/lib/stackctl/data/x");
+    expect(await kept()).toEqual([]);
   });
 
   it("plans without touching the host or its own state", async () => {

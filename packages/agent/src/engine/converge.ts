@@ -6,6 +6,7 @@ import {
   type SpecOf,
 } from "@stackctl/protocol";
 import { diffFields, type Behaviour, type Context } from "./resource.ts";
+import { sparing } from "./sparing.ts";
 
 /** Behaviours by type. */
 export type Behaviours = { readonly [T in ResourceType]: Behaviour<T> };
@@ -15,7 +16,9 @@ interface Bound {
   readonly read: (context: Context) => ReturnType<Behaviour<ResourceType>["read"]>;
   readonly desired: (context: Context) => ReturnType<Behaviour<ResourceType>["desired"]>;
   readonly apply: (context: Context, changes: readonly Change[]) => Promise<void>;
-  readonly remove: (context: Context) => Promise<void>;
+  readonly remove: (context: Context, spared?: ReadonlySet<string>) => Promise<void>;
+  readonly owns: () => readonly string[];
+  readonly keeps: (context: Context) => Promise<string | null>;
   readonly restarts: (changes: readonly Change[]) => readonly string[];
   readonly disrupts: (changes: readonly Change[] | "removal") => string | null;
   readonly watch: () => ReturnType<Behaviour<ResourceType>["watch"]>;
@@ -33,7 +36,10 @@ export function bind(behaviours: Behaviours, resource: Resource): Bound {
     read: (context) => behaviour.read(context, spec, name),
     desired: (context) => behaviour.desired(spec, context, name),
     apply: (context, changes) => behaviour.apply(context, spec, changes, name),
-    remove: (context) => behaviour.remove(context, spec, name),
+    remove: (context, spared = new Set()) =>
+      behaviour.remove({ ...context, host: sparing(context.host, spared) }, spec, name, spared),
+    owns: () => behaviour.owns(spec, name),
+    keeps: async (context) => (await behaviour.keeps?.(context, spec)) ?? null,
     restarts: (changes) => behaviour.restarts(spec, changes, name),
     disrupts: (changes) => behaviour.disrupts(spec, changes),
     watch: () => behaviour.watch(spec, name),

@@ -5,8 +5,10 @@ export function readOurs({ files }: Host, list: string): string[] {
   return (files.read(list) ?? "").split("\n").filter((name) => name !== "");
 }
 
-/** Keeps the list; without a name there is no file. */
+/** Keeps the list, unless that is what it says already; without a name there is no file. */
 export function keepOurs({ files }: Host, list: string, names: readonly string[]): void {
-  if (names.length === 0) files.remove(list);
-  else files.write(list, `${[...new Set(names)].toSorted().join("\n")}\n`, 0o600);
+  const text = names.length === 0 ? "" : `${[...new Set(names)].toSorted().join("\n")}\n`;
+  if (text === (files.read(list) ?? "")) return;
+  if (text === "") files.remove(list);
+  else files.write(list, text, 0o600);
 }

@@ -33,8 +33,18 @@ export interface Behaviour<T extends ResourceType> {
   desired(spec: SpecOf<T>, context: Context, name: string): State;
   /** Makes it so. May be killed at any line and run again: a restart that is due must be part of the observed state. */
   apply(context: Context, spec: SpecOf<T>, changes: readonly Change[], name: string): Promise<void>;
-  /** Takes away what `apply` made; safe to repeat. Gets the last spec that was applied. */
-  remove(context: Context, lastSpec: SpecOf<T>, name: string): Promise<void>;
+  /**
+   * Takes away what `apply` made but for data; safe to repeat. Gets the last spec that was applied.
+   * @param spared what others own by now; the host given with it does not let go of that
+   */
+  remove(context: Context, lastSpec: SpecOf<T>, name: string, spared: ReadonlySet<string>): Promise<void>;
+  /**
+   * What on the host is its alone, such as `path:/etc/hosts`, `package:chrony`, `unit:chrony.service`, `container:cache`:
+   * another resource that names the same goes on with it when this one leaves. Pure.
+   */
+  owns(spec: SpecOf<T>, name: string): readonly string[];
+  /** What a removal now would leave on the host because it is data, or somebody else's, and where; null: nothing. Changes nothing. */
+  keeps?(context: Context, lastSpec: SpecOf<T>): string | null | Promise<string | null>;
   /** What these changes stop or restart, such as `restart chrony.service`. Pure. */
   restarts(spec: SpecOf<T>, changes: readonly Change[], name: string): readonly string[];
   /**

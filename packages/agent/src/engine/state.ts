@@ -26,6 +26,8 @@ export interface HeldDocument {
 export interface Ledger {
   /** Resources that were applied and not removed since, in the order of creation: what a successor takes away. */
   readonly applied: readonly Resource[];
+  /** Resources that were removed and whose data stayed. */
+  readonly kept?: readonly Resource[];
   /** The document that is being worked on, or was last. */
   readonly seq: number;
   /** Null: not yet done with. */
@@ -155,6 +157,22 @@ export class AgentState {
     return ledger;
   }
 
+  /** The services that anything was ever done about here. */
+  services(): string[] {
+    return readdirSync(join(this.#folder, "ledgers"))
+      .filter((name) => name.endsWith(".json"))
+      .map((name) => name.slice(0, -".json".length));
+  }
+
+  /** True once the agent was told to take itself away. */
+  isLeaving(): boolean {
+    return existsSync(join(this.#folder, "leaving"));
+  }
+
+  keepLeaving(): void {
+    writeAtomically(join(this.#folder, "leaving"), "", 0o600);
+  }
+
   keepLedger(service: string, ledger: Ledger): void {
     const text = JSON.stringify(ledger);
     if (JSON.stringify(this.#ledgers.get(service)) === text) return;
@@ -199,11 +217,16 @@ export class AgentState {
     return this.#queue[0] ?? null;
   }
 
+  /** True when all is delivered but answers, which nobody may wait for any more. */
+  isSaid(): boolean {
+    return this.#queue.every(({ event }) => event.type === "request.answered");
+  }
+
   /** The server's stream has this event. */
   delivered(n: number): void {
     this.#queue = this.#queue.filter((queued) => queued.n !== n);
     const file = join(this.#folder, "outbox.jsonl");
-    if (this.#queue.every(({ event }) => event.type === "request.answered") && existsSync(file)) rmSync(file);
+    if (this.isSaid() && existsSync(file)) rmSync(file);
   }
 
   #counter(kind: string): { n: number; end: number } {
@@ -223,6 +246,7 @@ export function setAside(folder: string, incarnation: number): void {
     "documents",
     "floors.json",
     "holds.json",
+    "leaving",
     "outbox.jsonl",
     "permits.json",
     "result.number",
@@ -235,8 +259,8 @@ export function setAside(folder: string, incarnation: number): void {
   if (!existsSync(ledgers)) return;
   for (const name of readdirSync(ledgers)) {
     const file = join(ledgers, name);
-    const { applied } = JSON.parse(readOrNull(file) ?? "null") as Ledger;
-    writeAtomically(file, JSON.stringify({ ...emptyLedger, applied }), 0o600);
+    const { applied, kept = [] } = JSON.parse(readOrNull(file) ?? "null") as Ledger;
+    writeAtomically(file, JSON.stringify({ ...emptyLedger, applied, kept }), 0o600);
   }
 }
 

@@ -102,7 +102,8 @@ export function linuxPackages(): Packages {
       await completeDpkg();
       const alone = await withoutDependants(there);
       if (alone.length === 0) return;
-      const end = await change("apt", [...aptGet, "purge", "--", ...alone], installMinutes * 60_000);
+      const going = [...alone, ...(await cameWith(alone))];
+      const end = await change("apt", [...aptGet, "purge", "--", ...going], installMinutes * 60_000);
       if (end.code !== 0) throw packagesFailed(end);
     },
   };
@@ -125,9 +126,22 @@ async function withoutDependants(names: readonly string[]): Promise<string[]> {
   return going;
 }
 
+/**
+ * What was installed only because these need it, and nothing else does. What nobody needed before is not ours to take.
+ */
+async function cameWith(names: readonly string[]): Promise<string[]> {
+  const before = await simulate(["autoremove"]);
+  const after = await simulate(["--auto-remove", "purge", "--", ...names]);
+  return after.filter((name) => !before.includes(name) && !names.includes(name));
+}
+
 /** Every package that a purge of these would take away; changes nothing. */
-async function simulatePurge(names: readonly string[]): Promise<string[]> {
-  const args = ["-s", "-q", "purge", "--", ...names];
+function simulatePurge(names: readonly string[]): Promise<string[]> {
+  return simulate(["purge", "--", ...names]);
+}
+
+async function simulate(order: readonly string[]): Promise<string[]> {
+  const args = ["-s", "-q", ...order];
   const { code, stdout, stderr } = await query("apt-get", args, 60_000);
   if (code !== 0) {
     throw commandFailed({ argv: ["apt-get", ...args], code, output: stdout + stderr });

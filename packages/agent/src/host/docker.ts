@@ -19,6 +19,15 @@ export function linuxDocker(engine: Engine = new Engine({ socketPath })): Docker
         if (found === null) return null;
         return { running: found.State.Running, image: found.Image, labels: found.Config.Labels };
       }),
+    containers: () =>
+      asked(async () => {
+        const found = await engine.listContainers({ all: true });
+        return found.map(({ Names, Labels }) => ({
+          name: (Names[0] ?? "").replace(/^\//, ""),
+          labels: Labels,
+        }));
+      }),
+    volumes: () => asked(async () => (await engine.listVolumes()).Volumes.map(({ Name }) => Name)),
     create: (name, made) =>
       asked(async () => {
         await engine.createContainer({

@@ -70,7 +70,10 @@ export interface Packages {
    * @throws StackctlError `package_unavailable`, `packages_unreachable`, `disk_full`, `command_failed` or `command_timeout`
    */
   install(names: readonly string[]): Promise<void>;
-  /** Removes packages with their configuration; missing ones are fine, and one that another package needs stays. */
+  /**
+   * Removes packages with their configuration, and with what came along only for them; missing ones are fine, and one that
+   * another package needs stays.
+   */
   purge(names: readonly string[]): Promise<void>;
 }
 
@@ -177,6 +180,12 @@ export interface RegistryAt {
 export interface Docker {
   /** Null: there is none of that name. */
   container(name: string): Promise<ContainerState | null>;
+  /** Every container, running or not. */
+  containers(): Promise<
+    readonly { readonly name: string; readonly labels: Readonly<Record<string, string>> }[]
+  >;
+  /** Names of all volumes. */
+  volumes(): Promise<readonly string[]>;
   /** Makes it; does not start it. */
   create(name: string, made: ContainerMade): Promise<void>;
   /** Removes it, running or not; a missing one is fine. */
@@ -331,4 +340,9 @@ export interface System {
    * @throws StackctlError `command_failed` when systemd refuses; `command_timeout` when the host is still up 15 minutes later
    */
   reboot(): Promise<void>;
+  /**
+   * Takes the agent itself away: its unit, its runtime, its state. Returns once systemd has begun with it, which then ends
+   * this process and goes on without it. @throws StackctlError `command_failed`
+   */
+  leave(): Promise<void>;
 }

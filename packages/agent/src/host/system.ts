@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { StackctlError } from "@stackctl/protocol";
+import { agentUnit, hostPaths, StackctlError } from "@stackctl/protocol";
 import { change, commandFailed, mustSucceed } from "./command.ts";
 import { fileFailed, readOrNull } from "./files.ts";
 import type { System } from "./host.ts";
@@ -10,6 +10,17 @@ import { query } from "./query.ts";
 
 /** Long enough for guests and databases to be shut down in order. */
 const rebootMinutes = 15;
+
+const leaveUnit = "stackctl-leave.service";
+/** The state goes last but one: a power cut before leaves an agent that starts, knows that it has to go, and begins again. */
+const leaveScript = [
+  'systemctl stop "$1"',
+  'find "$4" -mindepth 1 -maxdepth 1 ! -name identity.json ! -name leaving -exec rm -rf -- {} +',
+  'systemctl disable --quiet "$1"',
+  'rm -rf -- "$2" "$3" "$4"',
+  "systemctl daemon-reload",
+  'systemctl reset-failed "$1" 2>/dev/null || true',
+].join("\n");
 
 /** The rest of the machine. */
 export function linuxSystem(): System {
@@ -37,6 +48,28 @@ export function linuxSystem(): System {
       } catch (error) {
         throw fileFailed(`write ${value} to`, parameterFile(name), error);
       }
+    },
+    leave: async () => {
+      // No folder of the agent's is left to log into, and nobody to wait for it.
+      const argv = ["systemd-run", "--no-ask-password", "--collect", `--unit=${leaveUnit}`];
+      const order = [
+        "/bin/sh",
+        "-c",
+        leaveScript,
+        "leave",
+        agentUnit,
+        hostPaths.unit,
+        hostPaths.root,
+        hostPaths.state,
+      ];
+      const { code, stdout, stderr } = await query(
+        "systemd-run",
+        [...argv.slice(1), "--", ...order.map((word) => word.replaceAll("$", "$$$$"))],
+        30_000,
+      );
+      // One that runs already does just this.
+      if (code !== 0 && !/was already loaded/.test(stderr))
+        throw commandFailed({ argv, code, output: stdout + stderr });
     },
     reboot: async () => {
       // No transient unit: it would be stopped while it is waited for, and to ask systemd is one step anyway.

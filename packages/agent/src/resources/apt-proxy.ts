@@ -32,6 +32,7 @@ export const aptProxy: Behaviour<"apt-proxy"> = {
     host.files.remove(login);
     return Promise.resolve();
   },
+  owns: () => [`path:${file}`, `path:${login}`],
   restarts: () => [],
   disrupts: () => null,
   watch: () => ({ files: [file, login] }),

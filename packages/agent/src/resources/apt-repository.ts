@@ -1,5 +1,6 @@
-import { hostPaths, type AptRepositorySpec } from "@stackctl/protocol";
+import type { AptRepositorySpec } from "@stackctl/protocol";
 import { fileState, fileStateWanted, type Behaviour } from "../engine/resource.ts";
+import { forgetAside, giveBack, setAside } from "./aside.ts";
 
 const file = "/etc/apt/sources.list.d/stackctl.sources";
 const mode = 0o644;
@@ -14,35 +15,21 @@ export const aptRepository: Behaviour<"apt-repository"> = {
   }),
   desired: (spec) => ({ ...fileStateWanted(render(spec), mode), ownSources: "" }),
   apply({ host }, spec) {
-    for (const path of own) {
-      const text = host.files.read(path);
-      // What was set aside first is the host's own; what appears there later is a local edit.
-      if (text !== null && host.files.read(aside(path)) === null)
-        host.files.write(aside(path), text, host.files.stat(path)?.mode ?? mode);
-    }
+    for (const path of own) setAside(host, path);
     host.files.write(file, render(spec), mode);
     for (const path of own) host.files.remove(path);
     return Promise.resolve();
   },
   remove({ host }) {
-    for (const path of own) {
-      const text = host.files.read(aside(path));
-      if (text === null) continue;
-      host.files.write(path, text, host.files.stat(aside(path))?.mode ?? mode);
-      host.files.remove(aside(path));
-    }
+    for (const path of own) if (giveBack(host, path)) forgetAside(host, path);
     host.files.remove(file);
     return Promise.resolve();
   },
+  owns: () => [file, ...own].map((path) => `path:${path}`),
   restarts: () => [],
   disrupts: () => null,
   watch: () => ({ files: [file, ...own] }),
 };
-
-/** Where the host's own file is kept while ours is in force. */
-function aside(path: string): string {
-  return `${hostPaths.state}/aside${path}`;
-}
 
 /** deb822 form of sources.list(5). */
 function render({ mirror, securityMirror }: AptRepositorySpec): string {

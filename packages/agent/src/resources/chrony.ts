@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { hostPaths, type ChronySpec } from "@stackctl/protocol";
 import { fileState, fileStateWanted, loadedDigest, type Behaviour } from "../engine/resource.ts";
+import { forgetAside, giveBack, isAside, setAside } from "./aside.ts";
+import { installOurs, purgeOurs } from "./own-packages.ts";
 
 // Debian's paths and unit name. Directives: chrony.conf(5), chrony 4.3.
 const config = "/etc/chrony/chrony.conf";
@@ -33,11 +35,13 @@ export const chrony: Behaviour<"chrony"> = {
   async apply({ host, doing }, spec, changes) {
     const fields = new Set(changes.map(({ field }) => field));
     const restartDue = restarting.some((field) => fields.has(field));
+    // A host that had chrony before us gets its configuration back one day.
+    if (host.files.read(loaded) === null) setAside(host, config);
     // The debt is written before anything else and paid after the restart: a crash anywhere between leaves a difference.
     if (restartDue) host.files.write(loaded, "", 0o600);
     if (fields.has("installed")) {
       doing("installing chrony");
-      await host.packages.install(["chrony"]);
+      await installOurs(host, ["chrony"]);
     }
     // What the package brings or finds is not what was read, so after an install everything is written.
     if (["installed", "content", "mode", "owner"].some((field) => fields.has(field)))
@@ -50,12 +54,19 @@ export const chrony: Behaviour<"chrony"> = {
     }
   },
   async remove({ host, doing }) {
+    // Nothing of ours is left: what is there is the host's own.
+    if (host.files.read(loaded) === null && !isAside(host, config)) return;
     doing("removing chrony");
     await host.units.stop(unit);
-    await host.packages.purge(["chrony"]);
-    host.files.remove(config);
+    await purgeOurs(host, ["chrony"]);
+    if (!giveBack(host, config)) host.files.remove(config);
+    // One that was there before us goes on with its own configuration.
+    if (host.packages.installed("chrony") !== null && host.files.read(config) !== null)
+      await host.units.restart(unit);
     host.files.remove(loaded);
+    forgetAside(host, config);
   },
+  owns: () => ["package:chrony", `path:${config}`, `unit:${unit}`],
   restarts: (_spec, changes) =>
     changes.some(({ field }) => restarting.includes(field)) ? [`restart ${unit}`] : [],
   disrupts: () => null,

@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { canonicalJson, containerUnit, StackctlError, type ContainerSpec } from "@stackctl/protocol";
 import type { Behaviour, Context, State } from "../engine/resource.ts";
 
-const label = { spec: "stackctl.spec", configuration: "stackctl.configuration" } as const;
+/** Labels that every container of ours has, and no other. */
+export const label = { spec: "stackctl.spec", configuration: "stackctl.configuration" } as const;
 const mode = 0o644;
 /** Fields whose change means another container. */
 const remaking: readonly string[] = ["image", "spec", "configuration"];
@@ -67,6 +68,13 @@ export const container: Behaviour<"container"> = {
     await host.docker.remove(name);
     await host.docker.removeUnused(image.id);
   },
+  owns: ({ image, ready }, name) => [
+    `container:${name}`,
+    `image:${image.id}`,
+    `unit:${containerUnit(name)}`,
+    `path:${unitFile(name)}`,
+    ...(ready === null ? [] : [`port:${ready.address}:${String(ready.port)}`]),
+  ],
   restarts: (_spec, changes, name) =>
     changes.some(({ field }) => [...remaking, "running", "active"].includes(field))
       ? [`restart container ${name}`]

@@ -1,4 +1,5 @@
 import type { Behaviour, State } from "../engine/resource.ts";
+import { ourRoot, removeUpTo } from "./aside.ts";
 import { modeOf } from "./file.ts";
 
 /** Keeps one folder with its owner and mode; what is in it is left alone. */
@@ -15,11 +16,13 @@ export const directory: Behaviour<"directory"> = {
     host.files.makeFolder(path, Number.parseInt(mode, 8), { uid: owner, gid: group });
     return Promise.resolve();
   },
-  remove({ host }, { path, holdsData }) {
-    // One that holds data stays; of the others too only what is empty goes: the rest is not ours.
-    if (!holdsData || host.files.isEmpty(path)) host.files.removeFolder(path);
+  remove({ host }, { path }) {
+    // Only an empty one goes: what is in it is data, or not ours.
+    removeUpTo(host, path, ourRoot(path) ?? path, "folder");
     return Promise.resolve();
   },
+  owns: ({ path }) => [`path:${path}`],
+  keeps: ({ host }, { path, holdsData }) => (holdsData && !host.files.isEmpty(path) ? path : null),
   restarts: () => [],
   disrupts: () => null,
   watch: ({ path }) => ({ files: [path] }),

@@ -9,18 +9,23 @@ import {
   type State,
 } from "../engine/resource.ts";
 import type { Host } from "../host/host.ts";
+import { forgetAside, giveBack, isAside, removeUpTo, setAside } from "./aside.ts";
+import { label } from "./container.ts";
+import { installOurs, purgeOurs } from "./own-packages.ts";
 
 // Debian's names: docker.io 20.10.
 const packageName = "docker.io";
 const unit = "docker.service";
 const config = "/etc/docker/daemon.json";
-const certificates = "/etc/docker/certs.d";
+const folder = "/etc/docker";
+const certificates = `${folder}/certs.d`;
 /** Digest of the configuration that dockerd was last restarted with; empty while a restart is due. */
 const loaded = `${hostPaths.state}/docker.loaded`;
 /** Names of the registries whose authorities were written here by us, one a line: those that are trusted no more go. */
 const trusted = `${hostPaths.state}/docker.trusted`;
 /** Names the file that the proxy is in: what a unit sets itself, systemd tells everybody over D-Bus (systemd.exec(5), Environment=). */
-const proxyUnit = "/etc/systemd/system/docker.service.d/stackctl-proxy.conf";
+const proxyUnitFolder = "/etc/systemd/system/docker.service.d";
+const proxyUnit = `${proxyUnitFolder}/stackctl-proxy.conf`;
 const proxyUnitText = `# Managed by stackctl. Local edits are reverted.\n[Service]\nEnvironmentFile=${hostPaths.dockerProxy}\n`;
 const proxyFile = hostPaths.dockerProxy;
 const proxyMode = 0o600;
@@ -81,6 +86,7 @@ export const dockerEngine: Behaviour<"docker-engine"> = {
     const fields = new Set(changes.map(({ field }) => field));
     // A file that was edited and not yet read by dockerd needs no restart once it is put back.
     const restartDue = restarting.some((field) => fields.has(field));
+    if (host.files.read(loaded) === null) setAside(host, config);
     if (restartDue) host.files.write(loaded, "", 0o600);
     if (fields.has("proxy loaded")) host.files.write(proxyLoaded, "due", 0o600);
     // Written before the package is there: dockerd's first start is with it already, without a bridge.
@@ -91,7 +97,7 @@ export const dockerEngine: Behaviour<"docker-engine"> = {
     if (fields.has("proxy")) await setProxy(context, spec);
     if (fields.has("installed")) {
       doing("installing docker");
-      await host.packages.install([packageName]);
+      await installOurs(host, [packageName]);
     }
     if (fields.has("enabled") || fields.has("installed")) await host.units.enable(unit);
     if (restartDue) {
@@ -105,17 +111,38 @@ export const dockerEngine: Behaviour<"docker-engine"> = {
   },
   async remove(context, spec) {
     const { host, doing } = context;
-    doing("removing docker");
-    await host.units.stop("docker.socket");
-    await host.units.stop(unit);
-    await host.packages.purge([packageName]);
     for (const { registry } of spec.trust) forget(host, registry);
     for (const registry of staleTrust(host, spec)) forget(host, registry);
     host.files.remove(trusted);
     await setProxy(context, { ...spec, proxy: undefined });
-    host.files.remove(config);
-    host.files.remove(loaded);
+    // Somebody else's containers go on as they are; a configuration that was there before us counts from the next start on.
+    if ((await others(context)).length > 0) {
+      if (giveBack(host, config)) forgetAside(host, config);
+      return;
+    }
+    // Nothing of ours is left: what is there is the host's own.
+    if (host.files.read(loaded) === null && !isAside(host, config)) return;
+    doing("removing docker");
+    await host.units.stop("docker.socket");
+    await host.units.stop(unit);
+    await purgeOurs(host, [packageName]);
+    if (!giveBack(host, config)) removeUpTo(host, config, folder, "file");
+    // One that was there before us goes on with its own configuration.
+    if (host.packages.installed(packageName) !== null) await host.units.restart(unit);
     host.files.remove(proxyLoaded);
+    host.files.remove(loaded);
+    forgetAside(host, config);
+  },
+  owns: ({ trust, proxy }) => [
+    `package:${packageName}`,
+    `unit:${unit}`,
+    `path:${config}`,
+    ...trust.map(({ registry }) => `path:${caFile(registry)}`),
+    ...(proxy === undefined ? [] : [`path:${proxyUnit}`, `path:${proxyFile}`]),
+  ],
+  async keeps(context) {
+    const names = await others(context);
+    return names.length === 0 ? null : `docker, for ${names.join(", ")} of somebody else`;
   },
   restarts: (_spec, changes) =>
     changes.some(({ field }) => restarting.includes(field)) ? [`restart ${unit}`] : [],
@@ -157,9 +184,19 @@ function staleTrust({ files }: Host, spec: DockerEngineSpec): string[] {
   return known.filter((name) => !spec.trust.some(({ registry }) => registry === name));
 }
 
-function forget({ files }: Host, registry: string): void {
-  files.remove(caFile(registry));
-  files.removeFolder(`${certificates}/${registry}`);
+function forget(host: Host, registry: string): void {
+  removeUpTo(host, caFile(registry), certificates, "file");
+}
+
+/**
+ * Containers and volumes that are not ours, which have none: Debian's package takes all of `/var/lib/docker` with it when
+ * it is purged (docker.io 20.10, postrm). A dockerd that does not run has nothing that could be taken down.
+ */
+async function others({ host }: Context): Promise<string[]> {
+  if (host.packages.installed(packageName) === null || !(await host.units.status(unit)).active) return [];
+  const theirs = (await host.docker.containers()).filter(({ labels }) => !(label.spec in labels));
+  const volumes = await host.docker.volumes();
+  return [...theirs.map(({ name }) => name), ...volumes.map((name) => `volume ${name}`)];
 }
 
 function caFile(registry: DockerEngineSpec["trust"][number]["registry"]): string {
@@ -182,8 +219,8 @@ function proxyState(context: Context, spec: DockerEngineSpec): "current" | "othe
 async function setProxy(context: Context, { proxy }: Pick<DockerEngineSpec, "proxy">): Promise<void> {
   const { host } = context;
   if (proxy === undefined) {
-    host.files.remove(proxyUnit);
-    host.files.remove(proxyFile);
+    removeUpTo(host, proxyUnit, proxyUnitFolder, "file");
+    removeUpTo(host, proxyFile, hostPaths.configuration, "file");
   } else {
     host.files.write(proxyFile, proxyText(context, proxy), proxyMode);
     host.files.write(proxyUnit, proxyUnitText, mode);

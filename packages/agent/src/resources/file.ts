@@ -1,5 +1,6 @@
 import type { FileSpec } from "@stackctl/protocol";
 import type { Behaviour, Context, State } from "../engine/resource.ts";
+import { ourRoot, removeUpTo } from "./aside.ts";
 
 /** Keeps one file as it should be. Of a file with a secret in it only is said whether it is right. */
 export const file: Behaviour<"file"> = {
@@ -29,9 +30,10 @@ export const file: Behaviour<"file"> = {
     return Promise.resolve();
   },
   remove({ host }, { path }) {
-    host.files.remove(path);
+    removeUpTo(host, path, ourRoot(path) ?? path, "file");
     return Promise.resolve();
   },
+  owns: ({ path }) => [`path:${path}`],
   restarts: () => [],
   disrupts: () => null,
   watch: ({ path }) => ({ files: [path] }),

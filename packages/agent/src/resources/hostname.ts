@@ -13,6 +13,7 @@ export const hostname: Behaviour<"hostname"> = {
   },
   // A host always has a name; the one that it has is as good as any.
   remove: () => Promise.resolve(),
+  owns: () => ["hostname"],
   restarts: () => [],
   disrupts: () => null,
   watch: () => ({ files: [file] }),

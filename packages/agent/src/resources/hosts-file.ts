@@ -17,6 +17,7 @@ export const hostsFile: Behaviour<"hosts-file"> = {
     host.files.write(file, [...loopback, `127.0.1.1 ${host.system.hostname()}`, ""].join("\n"), mode);
     return Promise.resolve();
   },
+  owns: () => [`path:${file}`],
   restarts: () => [],
   disrupts: () => null,
   watch: () => ({ files: [file] }),

@@ -43,13 +43,15 @@ export const imageSet: Behaviour<"image-set"> = {
       );
     }
   },
-  async remove({ host }, { images }) {
+  async remove({ host }, { images }, _name, spared) {
     // In a registry they are its data; here they only take room.
     for (const recipe of images.toReversed()) {
+      if (spared.has(owned(recipe))) continue;
       const id = await host.images.local(recipe);
       if (id !== null) await host.docker.removeUnused(id);
     }
   },
+  owns: ({ images }) => images.map(owned),
   async outputs(context, spec) {
     const outputs: Record<string, string> = {};
     for (const recipe of spec.images) {
@@ -62,6 +64,10 @@ export const imageSet: Behaviour<"image-set"> = {
   disrupts: () => null,
   watch: () => ({}),
 };
+
+function owned({ name, digest }: ImageRecipe): string {
+  return `image:${name}:${digest}`;
+}
 
 async function built(context: Context, spec: ImageSetSpec, recipe: ImageRecipe): Promise<BuiltImage | null> {
   const { images } = context.host;

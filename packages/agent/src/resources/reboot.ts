@@ -11,6 +11,7 @@ export const reboot: Behaviour<"reboot"> = {
     await host.system.reboot();
   },
   remove: () => Promise.resolve(),
+  owns: () => [],
   restarts: () => ["reboot"],
   disrupts: () => null,
   watch: () => ({}),

@@ -21,8 +21,9 @@ export const registryMirror: Behaviour<"registry-mirror"> = {
       await copy(context, spec, image);
     }
   },
-  // What is in the registry is its data, and goes with it.
+  // What is in the registry is its data, and stays or goes with it.
   remove: () => Promise.resolve(),
+  owns: () => [],
   restarts: () => [],
   disrupts: () => null,
   watch: () => ({}),

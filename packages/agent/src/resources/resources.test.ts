@@ -39,6 +39,8 @@ interface Case {
   readonly bad: Readonly<Record<string, unknown>>;
   /** What of the host stays after removal although it was not there before; default: nothing. */
   readonly stays?: (before: FakeHost) => void;
+  /** What it owns on the host, as other resources would name it. */
+  readonly owns: readonly string[];
   /** What must hold beside the observed state, after anything. */
   readonly proof?: (host: FakeHost) => void;
 }
@@ -151,6 +153,7 @@ const cases: readonly Case[] = [
   {
     type: "hostname",
     name: "hostname",
+    owns: ["hostname"],
     spec: () => ({ hostname: "controller1" }),
     next: () => ({ hostname: "controller2" }),
     keeps: { "/etc/hostname": 0o644 },
@@ -176,6 +179,7 @@ const cases: readonly Case[] = [
   {
     type: "hosts-file",
     name: "hosts",
+    owns: ["path:/etc/hosts"],
     spec: () => ({ entries: [{ address: "10.0.0.11", names: ["c1.demo.internal", "c1"] }] }),
     next: () => ({ entries: [] }),
     keeps: { "/etc/hosts": 0o644 },
@@ -203,6 +207,11 @@ const cases: readonly Case[] = [
   {
     type: "apt-repository",
     name: "debian",
+    owns: [
+      "/etc/apt/sources.list.d/stackctl.sources",
+      "/etc/apt/sources.list",
+      "/etc/apt/sources.list.d/debian.sources",
+    ].map((path) => `path:${path}`),
     spec: () => ({ mirror: "http://10.0.0.1/debian", securityMirror: "http://10.0.0.1/security" }),
     next: () => ({ mirror: "http://10.0.0.2/debian", securityMirror: null }),
     keeps: { "/etc/apt/sources.list.d/stackctl.sources": 0o644 },
@@ -235,6 +244,7 @@ const cases: readonly Case[] = [
   {
     type: "apt-proxy",
     name: "proxy",
+    owns: ["path:/etc/apt/apt.conf.d/90stackctl-proxy", "path:/etc/apt/auth.conf.d/90stackctl-proxy.conf"],
     spec: () => ({
       url: "http://10.0.0.1:3128",
       login: { user: "stack", password: { secret: "packages-proxy-password", version: 1 } },
@@ -297,6 +307,7 @@ const cases: readonly Case[] = [
   {
     type: "package",
     name: "tools",
+    owns: ["package:tree", "package:jq"],
     spec: () => ({ packages: ["tree", "jq"] }),
     next: () => ({ packages: ["tree"] }),
     keeps: { "/var/lib/stackctl-agent/installed-packages": 0o600 },
@@ -315,6 +326,7 @@ const cases: readonly Case[] = [
   {
     type: "chrony",
     name: "chrony",
+    owns: ["package:chrony", `path:${conf}`, "unit:chrony.service"],
     spec: () => ({ servers: ["ntp2.example", "ntp1.example"], allow: [], stepThresholdSeconds: 1 }),
     next: () => ({ servers: ["ntp9.example"], allow: ["10.0.0.0/24"], stepThresholdSeconds: 1 }),
     keeps: { [conf]: 0o644, "/var/lib/stackctl-agent/chrony.loaded": 0o600 },
@@ -357,6 +369,7 @@ const cases: readonly Case[] = [
   {
     type: "file",
     name: "registry-tls.key",
+    owns: [`path:${keyFile}`],
     spec: () => fileSpec("one\n"),
     next: () => ({ ...fileSpec("two\n"), owner: 0, group: 0 }),
     keeps: {},
@@ -376,6 +389,7 @@ const cases: readonly Case[] = [
   {
     type: "directory",
     name: "registry-data",
+    owns: ["path:/srv/data"],
     spec: () => ({ path: "/srv/data", owner: 701, group: 701, mode: "0750", holdsData: true }),
     next: () => ({ path: "/srv/data", owner: 0, group: 0, mode: "0700", holdsData: true }),
     keeps: {},
@@ -392,6 +406,12 @@ const cases: readonly Case[] = [
   {
     type: "docker-engine",
     name: "docker",
+    owns: [
+      "package:docker.io",
+      "unit:docker.service",
+      `path:${daemonFile}`,
+      "path:/etc/docker/certs.d/registry.demo.internal:4000/ca.crt",
+    ],
     spec: () => ({ trust: [{ registry: "registry.demo.internal:4000", ca: "PEM" }], cluster: "docker" }),
     next: () => ({
       trust: [{ registry: "registry.example.org", ca: "PEM 2" }],
@@ -468,6 +488,7 @@ const cases: readonly Case[] = [
   {
     type: "container",
     name: "cache",
+    owns: ["container:cache", `image:${imageId("one")}`, "unit:stackctl-cache.service", `path:${unitFile}`],
     spec: (host) => containerSpec(host, "one"),
     next: (host) => containerSpec(host, "two"),
     keeps: { [unitFile]: 0o644 },
@@ -509,6 +530,7 @@ const cases: readonly Case[] = [
   {
     type: "sysctl",
     name: "network",
+    owns: [`path:${sysctlFile}`, "sysctl:net.ipv4.ip_forward", "sysctl:net.ipv4.ip_local_port_range"],
     spec: () => ({
       values: { "net.ipv4.ip_forward": "1", "net.ipv4.ip_local_port_range": "20000 60999" },
     }),
@@ -536,6 +558,7 @@ const cases: readonly Case[] = [
   {
     type: "user",
     name: "nova",
+    owns: ["user:nova", "group:nova"],
     spec: () => userSpec(),
     next: () => userSpec({ uid: 703, gid: 704, groups: [], shell: "/bin/sh" }),
     keeps: { "/var/lib/stackctl-agent/made-accounts": 0o600 },
@@ -567,6 +590,7 @@ const cases: readonly Case[] = [
   {
     type: "systemd-unit",
     name: "pinger",
+    owns: [`path:${pingerFile}`, `path:${pingerDebt}`, "unit:pinger.service"],
     spec: (host) => unitSpec(host, "/usr/bin/ping 10.0.0.1"),
     next: (host) => unitSpec(host, "/usr/bin/ping 10.0.0.2"),
     keeps: { [pingerFile]: 0o644, [pingerDebt]: 0o600 },
@@ -596,6 +620,7 @@ const cases: readonly Case[] = [
   {
     type: "image-set",
     name: "images",
+    owns: ["base", "cache"].map((name) => `image:${name}:${createHash("sha256").update(name).digest("hex")}`),
     spec: () => ({
       registry: at,
       mirror: null,
@@ -624,6 +649,7 @@ const cases: readonly Case[] = [
   {
     type: "registry-mirror",
     name: "images",
+    owns: [],
     spec: (host) => mirrorSpec(host, ["base"]),
     next: (host) => mirrorSpec(host, ["base", "cache"]),
     keeps: {},
@@ -643,6 +669,7 @@ const cases: readonly Case[] = [
   {
     type: "reboot",
     name: "first-apply",
+    owns: [],
     spec: (host) => ({ notBootId: host.currentBootId }),
     next: (host) => ({ notBootId: host.currentBootId }),
     keeps: {},
@@ -748,6 +775,29 @@ describe.each(cases)("$type", (given) => {
       await bind(behaviours, resource).remove(context);
       expect(host.snapshot()).toEqual(bare.snapshot());
       if (!crashed) break;
+    }
+  });
+
+  it("says what it owns, and spares of that what others own by now", async () => {
+    const { host, context, resource } = world(given);
+    await run(resource, context);
+    expect(bind(behaviours, resource).owns()).toEqual(given.owns);
+    const before = host.snapshot();
+    const images = [...host.imageIds];
+    await bind(behaviours, resource).remove(context, new Set(given.owns));
+    const after = host.snapshot();
+    for (const what of given.owns) {
+      const [kind, ...rest] = what.split(":");
+      const name = rest.join(":");
+      if (kind === "path")
+        expect([after.files[name], after.folders[name]], what).toEqual([
+          before.files[name],
+          before.folders[name],
+        ]);
+      if (kind === "package") expect(after.packages[name], what).toBe(before.packages[name]);
+      if (kind === "unit") expect(after.units[name], what).toEqual(before.units[name]);
+      if (kind === "container") expect(after.containers[name], what).toEqual(before.containers[name]);
+      if (kind === "image") expect([...host.imageIds]).toEqual(images);
     }
   });
 
@@ -1100,6 +1150,66 @@ describe("apt-repository", () => {
   });
 });
 
+describe("directory", () => {
+  it("keeps data and says where, and of another only what is empty goes", async () => {
+    for (const holdsData of [true, false]) {
+      const host = new FakeHost();
+      const context = contextOf(host, password);
+      const spec = { path: "/var/lib/stackctl/registry", owner: 701, group: 701, mode: "0750", holdsData };
+      const resource = resourceSchema.parse({ type: "directory", name: "data", spec });
+      await run(resource, context);
+      expect(await bind(behaviours, resource).keeps(context)).toBeNull();
+      text("/var/lib/stackctl/registry/blob", "data")(host);
+      expect(await bind(behaviours, resource).keeps(context)).toBe(holdsData ? spec.path : null);
+      await bind(behaviours, resource).remove(context);
+      expect(host.contents.has("/var/lib/stackctl/registry/blob")).toBe(true);
+    }
+  });
+});
+
+describe.each(["chrony", "docker-engine"])("%s that was there before us", (type) => {
+  it("stays when ours goes, and gets its own configuration back", async () => {
+    const given = cases.find((each) => each.type === type);
+    if (given === undefined) throw new Error("no case");
+    const { host, context, resource } = world(given);
+    const [path, name, service] =
+      type === "chrony" ? [conf, "chrony", "chrony.service"] : [daemonFile, "docker.io", "docker.service"];
+    await host.packages.install([name]);
+    text(path, "their own")(host);
+    await run(resource, context);
+    for (let calls = 1; ; calls++) {
+      host.crashAfter(calls);
+      const crashed = await fails(() => bind(behaviours, resource).remove(context));
+      host.recover();
+      if (!crashed) break;
+    }
+    expect(host.packages.installed(name)).not.toBeNull();
+    expect(host.files.read(path)).toBe("their own");
+    expect(unit(host, service)).toMatchObject({ active: true, startedWith: "their own" });
+    expect([...host.contents.keys()].filter((each) => each.startsWith(hostPaths.state))).toEqual([]);
+  });
+});
+
+describe("docker-engine", () => {
+  it("stays for somebody else's containers, and says so", async () => {
+    const given = cases.find(({ type }) => type === "docker-engine");
+    if (given === undefined) throw new Error("no case");
+    const { host, context, resource } = world(given);
+    await run(resource, context);
+    host.imageIds.add("theirs");
+    await host.docker.create("theirs", { ...foreign, image: "theirs" });
+    const before = host.snapshot();
+    host.volumes.add("data");
+    expect(await bind(behaviours, resource).keeps(context)).toBe(
+      "docker, for theirs, volume data of somebody else",
+    );
+    await bind(behaviours, resource).remove(context);
+    const { files } = host.snapshot();
+    expect({ ...host.snapshot(), files: before.files }).toEqual(before);
+    expect(files[daemonFile]).toEqual(before.files[daemonFile]);
+  });
+});
+
 describe("package", () => {
   it("keeps on removal what was there before it", async () => {
     const [given] = cases.filter(({ type }) => type === "package");
@@ -1161,6 +1271,17 @@ describe("reboot", () => {
     expect(host.mutations).toEqual(["system.reboot"]);
   });
 });
+
+/** A container that was made by hand. */
+const foreign = {
+  command: ["sh"],
+  user: "0:0",
+  mounts: [],
+  tmpfs: [],
+  capabilities: [],
+  environment: {},
+  labels: {},
+};
 
 function world(given: Case): { host: FakeHost; context: Context; resource: Resource } {
   const host = new FakeHost();

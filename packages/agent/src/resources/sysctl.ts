@@ -36,19 +36,28 @@ export const sysctl: Behaviour<"sysctl"> = {
       host.files.write(fileOf(name), render({ values }), mode);
     return Promise.resolve();
   },
-  remove(context, _lastSpec, name) {
+  remove(context, _lastSpec, name, spared) {
     const { files } = context.host;
     const former = readFormer(context, name);
     files.remove(fileOf(name));
-    putBack(context, former, Object.keys(former));
+    putBack(
+      context,
+      former,
+      Object.keys(former).filter((key) => !spared.has(parameter(key))),
+    );
     files.remove(noteOf(name));
     return Promise.resolve();
   },
+  owns: ({ values }, name) => [`path:${fileOf(name)}`, ...Object.keys(values).map(parameter)],
   restarts: () => [],
   disrupts: () => null,
   // inotify tells nothing of /proc: a live value that somebody sets is found by the slow pass.
   watch: (_spec, name) => ({ files: [fileOf(name)] }),
 };
+
+function parameter(key: string): string {
+  return `sysctl:${key}`;
+}
 
 /** After Debian's own files, so that this one wins (sysctl.d(5)). */
 function fileOf(name: string): string {

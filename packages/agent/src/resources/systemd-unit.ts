@@ -64,6 +64,12 @@ export const systemdUnit: Behaviour<"systemd-unit"> = {
     }
     host.files.remove(loadedOf(name));
   },
+  // A package's unit is its package's.
+  owns: (spec, name) => [
+    `path:${fileOf(spec, name)}`,
+    `path:${loadedOf(name)}`,
+    ...(spec.kind === "unit" ? [`unit:${spec.unit}`] : []),
+  ],
   restarts: ({ unit, active }, changes) =>
     active && changes.some(({ field }) => restarting.includes(field)) ? [`restart ${unit}`] : [],
   // One that does not run is no longer taken down.

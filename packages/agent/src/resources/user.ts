@@ -43,9 +43,9 @@ export const user: Behaviour<"user"> = {
     if (fields.some((field) => field !== "gid"))
       await accounts.setUser(name, { uid, group, groups: groups.toSorted(), home, shell });
   },
-  async remove({ host, doing }, spec) {
+  async remove({ host, doing }, spec, _name, spared) {
     const known = readOurs(host, ours);
-    const going = marksOf(spec).filter((mark) => known.includes(mark));
+    const going = marksOf(spec).filter((mark) => known.includes(mark) && !spared.has(mark.replace(" ", ":")));
     if (going.length === 0) return;
     doing(`removing user ${spec.user}`);
     if (going.includes(userMark(spec))) await host.accounts.removeUser(spec.user);
@@ -56,6 +56,7 @@ export const user: Behaviour<"user"> = {
       known.filter((mark) => !going.includes(mark)),
     );
   },
+  owns: (spec) => marksOf(spec).map((mark) => mark.replace(" ", ":")),
   restarts: () => [],
   disrupts: () => null,
   watch: () => ({ files: ["/etc/passwd", "/etc/group"] }),

@@ -171,6 +171,8 @@ export class FakeHost implements Host {
     ["net.ipv4.ip_local_port_range", "32768 60999"],
     ["net.ipv4.tcp_fin_timeout", "60"],
   ]);
+  /** Names of docker's volumes. */
+  readonly volumes = new Set<string>();
   /** Ids of images that are here. */
   readonly imageIds = new Set<string>();
   /** Images in registries, by `address or name/name:tag`. */
@@ -403,6 +405,11 @@ export class FakeHost implements Host {
           return { running: found.running, image: found.made.image, labels: found.made.labels };
         }),
       ),
+    containers: () =>
+      promise(() =>
+        this.#read(() => [...this.containers].map(([name, { made }]) => ({ name, labels: made.labels }))),
+      ),
+    volumes: () => promise(() => this.#read(() => [...this.volumes])),
     create: (name, made) =>
       promise(() => {
         this.#mutate("docker.create", name, () => {
@@ -550,6 +557,10 @@ export class FakeHost implements Host {
         this.kernelParameters.set(name, value);
       });
     },
+    leave: () =>
+      promise(() => {
+        this.#mutate("system.leave", "", () => undefined);
+      }),
     reboot: () =>
       promise(() => {
         this.#mutate("system.reboot", "", () => {

@@ -1,5 +1,6 @@
 import type {
   ApplyResult,
+  HostRemoval,
   EventView,
   PlanResult,
   PreflightRow,
@@ -14,6 +15,7 @@ import { renderEvent, renderWhy } from "./event.ts";
 import { renderHold, renderRelease } from "./hold.ts";
 import { renderPlan } from "./plan.ts";
 import { renderPreflight } from "./preflight.ts";
+import { renderRemoval } from "./removal.ts";
 import { renderEnd, renderEntry, renderRun } from "./run.ts";
 import { renderStatus } from "./status.ts";
 
@@ -21,6 +23,7 @@ process.env["TZ"] = "UTC";
 process.env["NO_COLOR"] = "1";
 const now = Date.parse("2026-01-02T14:20:40.000Z");
 
+type AppliedService = ApplyResult["hosts"][number]["services"][number];
 type HostStatus = StatusResult["hosts"][number];
 const host = (name: string, more: Partial<HostStatus> = {}): HostStatus => ({
   name,
@@ -31,6 +34,7 @@ const host = (name: string, more: Partial<HostStatus> = {}): HostStatus => ({
   bootedAt: "2026-01-02T10:20:40.000Z",
   documents: { good: 3, all: 3 },
   drift: [],
+  kept: [],
   doing: null,
   ...more,
 });
@@ -415,6 +419,117 @@ describe("a run that is done", () => {
     );
     expect(renderEntry({ ...entry, host: null, service: null, type: "run.done", text: "done" })).toBe(
       "14:16:09 - - run.done done",
+    );
+  });
+});
+
+describe("a removal", () => {
+  const removal: HostRemoval = {
+    host: "compute2",
+    there: true,
+    since: "2026-01-02T14:00:00.000Z",
+    services: [
+      { service: "docker", resources: [{ id: "docker-engine/docker", why: "removed" }] },
+      {
+        service: "data",
+        resources: [{ id: "directory/data", why: "removed, kept: /var/lib/stackctl/data" }],
+      },
+      { service: "host", resources: [] },
+    ],
+    secrets: ["packages-proxy-password"],
+  };
+
+  it("says what will be lost, and what stays", () => {
+    expect(renderRemoval(removal, now)).toMatchInlineSnapshot(`
+      "compute2 leaves the cloud for good. This is taken away there, then its agent:
+        docker  docker-engine/docker
+        data    directory/data
+      This stays, because it is data, or of somebody else:
+        directory/data kept: /var/lib/stackctl/data"
+    `);
+  });
+
+  it("of a host that is off says what stays on its disk, and what that knows", () => {
+    expect(renderRemoval({ ...removal, there: false }, now)).toMatchInlineSnapshot(`
+      "compute2 does not answer since 14:00:00. Once it counts as absent it is forgotten as it is; on its disk stays:
+        docker  docker-engine/docker
+        data    directory/data
+      It knows packages-proxy-password: give those a new value.
+      Should it ever return, it is let in no more."
+    `);
+  });
+
+  const step = (name: string, outcome: "changed" | "skipped" | "failed", why?: string): AppliedService => ({
+    name,
+    outcome,
+    ...(why === undefined ? {} : { why }),
+    resources:
+      name === "data" ? [{ id: "directory/data", outcome: "kept", why: "kept: /var/lib/stackctl/data" }] : [],
+  });
+  const ended = (services: readonly AppliedService[], failed: number): string =>
+    renderEnd(
+      {
+        id: 7,
+        cloud: "demo",
+        scope: ["compute2"],
+        cause: { kind: "removal", text: "removal by root" },
+        state: "done",
+        startedAt: "2026-01-02T14:20:00.000Z",
+        steps: [],
+      },
+      {
+        runId: 7,
+        outcome: failed > 0 ? "failed" : "changed",
+        seconds: 12,
+        totals: { changed: 3, unchanged: 1, skipped: 0, failed },
+        hosts: [{ name: "compute2", outcome: failed > 0 ? "failed" : "changed", services: [...services] }],
+      },
+    );
+
+  it("ends with what is kept and what is next", () => {
+    expect(ended([step("data", "changed"), step("forget", "changed")], 0)).toMatchInlineSnapshot(`
+      "run 7 done in 12 s: 3 changed, 1 unchanged.
+      phases: 
+      compute2  directory/data kept: /var/lib/stackctl/data
+      compute2 is removed.
+      Next, so that the others forget its name: stackctl apply aio"
+    `);
+  });
+
+  it("that did not come to its end is told again", () => {
+    const text = ended([step("docker", "failed", "no room"), step("forget", "skipped", "docker failed")], 1);
+    expect(text.split("\n").at(-1)).toBe(
+      "compute2 is not removed. Try again with: stackctl host remove compute2",
+    );
+    expect(text).not.toContain("stackctl apply");
+  });
+
+  it("shows in a plan what goes and what of it stays, and in status what is kept", () => {
+    const resource = { id: "directory/data", outcome: "planned", changes: [], restarts: [] } as const;
+    const text = renderPlan(
+      {
+        hash: "7c1e",
+        totals: { changes: 1, hosts: 1, restarts: 0 },
+        services: [
+          {
+            service: "data",
+            hosts: [
+              {
+                host: "compute1",
+                state: "known",
+                resources: [{ ...resource, changes: [], restarts: [], why: "removed, kept: /srv/data" }],
+                origins: {},
+              },
+            ],
+          },
+        ],
+      },
+      [],
+    );
+    expect(text.split("\n")[1]).toBe("  - directory/data  kept: /srv/data");
+    const hosts = [host("controller1", { kept: ["directory/data: /srv/data"] })];
+    expect(renderStatus(status({ hosts }), now)).toContain(
+      "controller1 keeps directory/data: /srv/data; it left the cloud and is yours to remove",
     );
   });
 });

@@ -70,7 +70,10 @@ function hostLines({ state, resources, origins }: PlanResult["services"][number]
 }
 
 function resourceLines({ id, why, changes, restarts }: ResourceOutcome, from: string | undefined): string[] {
-  if (why === "removed") return [`  - ${id}`];
+  if (why?.startsWith("removed") === true) {
+    const stays = why.slice("removed".length).replace(/^, /, "");
+    return [`  - ${id}${stays === "" ? "" : `  ${paint("yellow", oneLine(stays))}`}`];
+  }
   return [
     ...changes.flatMap((change, index) =>
       changeLines(`${id} ${change.field}`, change, index === 0 ? origin(from) : ""),

@@ -67,6 +67,11 @@ export function renderEnd(run: RunView, result: ApplyResult): string {
       lines.push(`${name}${which} skipped: ${first.why ?? ""}; completed by itself then.`);
     }
   }
+  for (const { name, services } of result.hosts) {
+    for (const { id, outcome, why } of services.flatMap(({ resources }) => resources))
+      if (outcome === "kept") lines.push(`${paint("yellow", `${name}  ${id}`)} ${why ?? "kept"}`);
+  }
+  if (run.cause.kind === "removal") return [...lines, ...removalEnd(result)].join("\n");
   for (const name of absent) lines.push(`${name} is completed by itself when it returns.`);
   lines.push(
     failed > 0
@@ -77,6 +82,19 @@ export function renderEnd(run: RunView, result: ApplyResult): string {
       : "Next: stackctl status",
   );
   return lines.join("\n");
+}
+
+/** How a removal ended, and what to do next. */
+function removalEnd({ hosts }: ApplyResult): string[] {
+  return hosts.flatMap(({ name, services }) => {
+    const forgotten = services.find((service) => service.name === "forget");
+    if (forgotten?.outcome !== "changed")
+      return [`${name} is not removed. Try again with: stackctl host remove ${name}`];
+    return [
+      forgotten.why ?? `${name} is removed.`,
+      "Next, so that the others forget its name: stackctl apply aio",
+    ];
+  });
 }
 
 /** One line of a run's log, for a pipe. Pure. */

@@ -46,6 +46,9 @@ export function renderStatus(status: StatusResult, nowMs: number): string {
       clip(oneLine(notes.join(", ")), 40),
     ];
   });
+  const kept = hosts.flatMap(({ name, kept: lines }) =>
+    lines.map((line) => `${name} keeps ${oneLine(line)}; it left the cloud and is yours to remove`),
+  );
   const remedies = problems.map(({ text, remedy }) => `${oneLine(text)}: ${remedy}`);
   const last =
     run === null
@@ -58,6 +61,7 @@ export function renderStatus(status: StatusResult, nowMs: number): string {
     "",
     ...table([["host", "role", "agent", "docs", "drift", "since boot", ""], ...rows]),
     ...(status.holds.length > 0 ? ["", ...status.holds.map((hold) => holdLine(hold, nowMs))] : []),
+    ...(kept.length > 0 ? ["", ...kept] : []),
     ...(last.length > 0 ? ["", ...last] : []),
     ...(remedies.length > 0 ? ["", ...remedies] : []),
   ].join("\n");

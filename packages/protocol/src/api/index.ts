@@ -2,7 +2,7 @@ import * as z from "zod/mini";
 import { cause } from "../cause.ts";
 import { hostName, pinName, role, secretName, serviceName } from "../names.ts";
 import { maxLogLines } from "../log-lines.ts";
-import { outcome, resourceOutcome } from "../outcome.ts";
+import { outcome, resourceOutcome, resourceResult } from "../outcome.ts";
 import { scope } from "./scope.ts";
 import { renderView, runRow } from "./show.ts";
 import { imageMethods } from "./images.ts";
@@ -34,7 +34,9 @@ export const applyResult = z.strictObject({
           name: serviceName,
           outcome,
           why: z.optional(z.string()),
-          resources: z.array(z.strictObject({ id: z.string(), outcome, why: z.optional(z.string()) })),
+          resources: z.array(
+            z.strictObject({ id: z.string(), outcome: resourceResult, why: z.optional(z.string()) }),
+          ),
         }),
       ),
     }),
@@ -149,6 +151,8 @@ export const statusResult = z.strictObject({
       documents: z.strictObject({ good: count, all: count }),
       /** Ids of resources that differ now. */
       drift: z.array(z.string()),
+      /** Data of what left the cloud, which stays until somebody takes it away by hand. */
+      kept: z.array(z.string()),
       doing: z.nullable(z.string()),
     }),
   ),
@@ -217,6 +221,24 @@ export const preflightRow = z.strictObject({
   ),
 });
 export type PreflightRow = z.infer<typeof preflightRow>;
+
+/** What the removal of a host takes away, and what stays of it. */
+export const hostRemoval = z.strictObject({
+  host: hostName,
+  /** False: its agent does not answer, so the host is forgotten as it is. */
+  there: z.boolean(),
+  /** Since when its agent answers, or does not. */
+  since: z.nullable(instant),
+  services: z.array(
+    z.strictObject({
+      service: serviceName,
+      resources: z.array(z.strictObject({ id: z.string(), why: z.string() })),
+    }),
+  ),
+  /** Names of secrets that it was given. */
+  secrets: z.array(secretName),
+});
+export type HostRemoval = z.infer<typeof hostRemoval>;
 
 const empty = z.strictObject({});
 /** Socket of the ssh agent of whoever types the command; left out: there is none. */
@@ -368,6 +390,13 @@ export const apiMethods = {
   },
   /** Nobody reads any more. */
   "logs-end": { request: z.strictObject({ reading: z.uuid() }), answer: empty },
+  /** What a removal of this host would do; changes nothing. */
+  "host-removal": { request: z.strictObject({ host: hostName }), answer: hostRemoval },
+  /** Starts the run that removes this host, or answers with the one that is under way. */
+  "host-remove": {
+    request: z.strictObject({ host: hostName, by: z.string().check(z.maxLength(64)) }),
+    answer: z.strictObject({ runId: count, joined: z.boolean() }),
+  },
   "host-forget-key": {
     /** A host, or the jump host with or without its port. */
     request: z.strictObject({ host: pinName }),

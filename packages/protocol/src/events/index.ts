@@ -68,6 +68,8 @@ export const agentEvent = z.discriminatedUnion("type", [
   }),
   /** The permit is not needed any more: the member is up again and was seen to be, or it was never taken down. */
   z.strictObject({ type: z.literal("permit.returned"), cluster: clusterName, wish: z.uuid() }),
+  /** The agent takes itself away now, for good: all that was made here went before, but for the data that is kept. */
+  z.strictObject({ type: z.literal("agent.left"), kept: z.array(text).check(z.maxLength(50)) }),
   /** The host goes down now and comes back by itself. */
   z.strictObject({ type: z.literal("host.rebooting"), service: serviceName, cause }),
   /** A piece of the answer to a request; the pieces' bodies joined are one JSON value. */
@@ -105,6 +107,10 @@ export const agentStatus = z.strictObject({
       }),
     )
     .check(z.maxLength(100)),
+  /** Services of which something is here still, though there is no document of them: a former enrolment's. */
+  left: z.optional(z.array(serviceName).check(z.maxLength(100))),
+  /** Data of what left the cloud that is here still, such as `directory/registry-data: /var/lib/stackctl/registry`. */
+  kept: z.optional(z.array(text).check(z.maxLength(50))),
 });
 export type AgentStatus = z.infer<typeof agentStatus>;
 

@@ -90,6 +90,11 @@ export const agentRequest = z.discriminatedUnion("kind", [
   }),
   /** Nobody reads any more; answered by {@link logsAnswer}. */
   z.strictObject({ kind: z.literal("logs-end"), reading: z.uuid() }),
+  /**
+   * Take yourself away, for good; answered by {@link leaveAnswer}. What the host then hears of is the event `agent.left`:
+   * once that has arrived, the agent goes without being asked again, whatever ends in between.
+   */
+  z.strictObject({ kind: z.literal("leave") }),
   /** What are you; answered by {@link factsAnswer}. */
   z.strictObject({
     kind: z.literal("facts"),
@@ -119,6 +124,12 @@ export const holdsAnswer = z.strictObject({
   revision: z.int(),
 });
 export type HoldsAnswer = z.infer<typeof holdsAnswer>;
+
+export const leaveAnswer = z.strictObject({
+  /** Services of which something is here still; while there are any, the agent stays. */
+  left: z.array(serviceName),
+});
+export type LeaveAnswer = z.infer<typeof leaveAnswer>;
 
 export const repairAnswer = z.strictObject({
   /** `skipped`: it could not be begun now, `why` says what it waits for. */

@@ -16,6 +16,7 @@ import type { Logs } from "../fleet/logs.ts";
 import type { Permits } from "../fleet/permits.ts";
 import type { Planner } from "../run/planner.ts";
 import type { Publisher } from "../run/publisher.ts";
+import { assertRemovable, describeRemoval } from "../run/removal.ts";
 import type { Runs } from "../run/runs.ts";
 import type { Store } from "../store/store.ts";
 import type { Vault } from "../vault/vault.ts";
@@ -188,6 +189,20 @@ export function handlers(options: HandlersOptions): ApiHandlers {
       const forgotten = store.pin(pinned);
       if (forgotten !== null) store.decide("operator", { type: "host.key-forgotten", host: pinned });
       return { forgotten };
+    },
+    "host-removal": async ({ host }) => {
+      await options.settled;
+      assertRemovable(host, load().cloud, store, holds);
+      return describeRemoval(host, store, fleet, planner);
+    },
+    "host-remove": async ({ host, by }) => {
+      await options.settled;
+      const loaded = load();
+      // Asked again, such as by a script that was killed: it is done.
+      const former = store.formerHosts().find((each) => each.host === host);
+      if (former !== undefined) return { runId: former.run, joined: true };
+      assertRemovable(host, loaded.cloud, store, holds);
+      return runs.remove(host, loaded, by);
     },
     "secret-set": ({ name, value }) => ({ version: vault.write("operator", name, value) }),
   };

@@ -126,25 +126,24 @@ export function statusOf(
         status === null || state === "new" ? null : new Date(now - status.uptimeSeconds * 1000).toISOString(),
       documents: { good: state === "ok" ? goodServices.size : 0, all: documents.length },
       drift,
+      kept: status?.kept ?? [],
       doing: status?.doing ?? waits,
     };
   });
   for (const { host } of store.agents()) {
     if (cloud.hosts.some(({ name }) => name === host)) continue;
-    problems.push({
-      host,
-      text: `${host} is not in the file any more and was left as it is`,
-      remedy: "put it back into cloud.yaml",
-    });
+    const status = fleet.presence(host)?.status ?? null;
+    problems.push(orphanProblem(host, store));
     hosts.push({
       name: host,
       role: "compute",
       state: "orphaned",
       since: null,
-      agentVersion: null,
+      agentVersion: status?.version ?? null,
       bootedAt: null,
       documents: { good: 0, all: 0 },
       drift: [],
+      kept: status?.kept ?? [],
       doing: null,
     });
   }
@@ -167,5 +166,27 @@ export function statusOf(
             outcome: last.endedAt === null ? null : applyResultOf(last, store.steps(last.id)).outcome,
             at: last.endedAt ?? last.startedAt,
           },
+  };
+}
+
+/** What to do about a host that left the file. */
+function orphanProblem(host: string, store: Store): Problem {
+  const removal = store.removalOf(host);
+  if (removal === null) {
+    return {
+      host,
+      text: `${host} is not in the file any more and was left as it is`,
+      remedy: `put it back into cloud.yaml, or: stackctl host remove ${host}`,
+    };
+  }
+  if (store.run(removal.run)?.endedAt === null) {
+    const remedy = `stackctl runs attach ${String(removal.run)}`;
+    return { host, text: `${host} is being removed`, remedy };
+  }
+  const bad = store.steps(removal.run).find(({ outcome }) => outcome === "failed" || outcome === "skipped");
+  return {
+    host,
+    text: `${host} could not be removed: ${bad?.service ?? "it"}: ${bad?.why ?? "see its events"}`,
+    remedy: `stackctl host remove ${host}`,
   };
 }

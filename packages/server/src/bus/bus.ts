@@ -9,6 +9,8 @@ export interface Bus {
   request(host: string, bytes: Uint8Array): Promise<"delivered" | "offline">;
   /** Makes or keeps the agent's durable consumer. `fresh`: made anew, so that everything is delivered again. */
   ensureConsumer(host: string, fresh: boolean): Promise<void>;
+  /** Takes the consumer of a host away, and everything that was kept for it or from it; safe to repeat. */
+  forgetHost(host: string): Promise<void>;
   /** Every kept event, in order, each again until the handler resolves. */
   onResult(handler: (host: string, bytes: Uint8Array) => Promise<void>): Promise<void>;
   /** Heartbeats; a lost one is not sent again. */

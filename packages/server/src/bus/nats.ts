@@ -182,6 +182,15 @@ class NatsBus implements Bus {
     });
   }
 
+  async forgetHost(host: string): Promise<void> {
+    this.#hosts.delete(host);
+    await this.#persist(`what was kept of ${host} is not taken away`, async () => {
+      await absent(this.#manager.consumers.delete(streams.documents, host));
+      await this.#manager.streams.purge(streams.documents, { filter: subjects.document(host, "*") });
+      await this.#manager.streams.purge(streams.events, { filter: subjects.result(host) });
+    });
+  }
+
   onResult(handler: (host: string, bytes: Uint8Array) => Promise<void>): Promise<void> {
     void this.#consume(handler);
     return Promise.resolve();

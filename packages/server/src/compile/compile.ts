@@ -90,6 +90,7 @@ export function withCause(document: CompiledDocument, cause: Cause): Omit<Docume
   return { ...document, cause };
 }
 
-function emptyDocument(service: string): CompiledDocument {
+/** The document that takes away all of a service that a host has. */
+export function emptyDocument(service: string): CompiledDocument {
   return { service, digest: documentDigest(service, [], []), needs: [], resources: [], origins: {} };
 }

@@ -86,6 +86,13 @@ export function eventLines(
           },
         ),
       ];
+    case "agent.left":
+      return [
+        line(
+          event.type,
+          ["the agent takes itself away", ...event.kept.map((each) => `kept ${each}`)].join("; "),
+        ),
+      ];
     // Of permits the history tells what the server decided.
     case "permit.wanted":
     case "permit.returned":

@@ -75,6 +75,12 @@ export class Fleet {
     });
   }
 
+  /** The host is none of ours any more. */
+  remove(host: string): void {
+    this.#entries.delete(host);
+    this.#emitter.emit("news", host);
+  }
+
   /** Takes in a heartbeat that was accepted. */
   heard(host: string, status: AgentStatus): void {
     const entry = this.#entries.get(host);

@@ -13,6 +13,8 @@ export interface IntakeListeners {
     host: string,
     event: Extract<AgentEvent, { type: "permit.wanted" | "permit.returned" }>,
   ) => void;
+  /** As {@link onPermit}. */
+  readonly onLeft: (host: string, kept: readonly string[]) => void;
   /** Lines of history were written, up to this number. */
   readonly onEvents: () => void;
   readonly onStatus: (host: string, status: AgentStatus) => void;
@@ -75,6 +77,7 @@ export class Intake {
     const issued = event.type === "document.applied" ? this.#store.document(host, event.service) : null;
     if (event.type === "permit.wanted" || event.type === "permit.returned")
       this.#listeners.onPermit(host, event);
+    if (event.type === "agent.left") this.#listeners.onLeft(host, event.kept);
     const lines = eventLines(host, at, event, issued?.body.origins ?? {});
     this.#store.takeIn({ host, incarnation: agent.incarnation, n: header.n }, lines, applied);
     if (event.type === "request.answered") this.#listeners.onAnswer(host, event);

@@ -154,7 +154,7 @@ export class Enroller {
       order: {
         ...trust,
         host: host.name,
-        incarnation: (known?.incarnation ?? 0) + 1,
+        incarnation: store.lastIncarnation(host.name) + 1,
         challenge: randomBytes(32).toString("base64"),
       },
     });

@@ -75,7 +75,8 @@ export class Planner {
         ({ body }) => body.resources.length > 0 || !this.#acknowledged(host.name, body.service, body.digest),
       )
       .map(({ service }) => service);
-    return compileHost(host, context, (path) => loaded.origin(path), held);
+    const left = this.#fleet.presence(host.name)?.status?.left ?? [];
+    return compileHost(host, context, (path) => loaded.origin(path), [...new Set([...held, ...left])]);
   }
 
   /** The steps of other hosts that a step waits for. */

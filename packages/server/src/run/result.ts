@@ -15,7 +15,10 @@ export function applyResultOf(run: RunRow, steps: readonly StepRow[]): ApplyResu
     for (const step of own) {
       // A step without resources still counts once: a host that is away had some, we just never asked.
       if (step.resources.length === 0) totals[step.outcome] += 1;
-      for (const { outcome } of step.resources) if (outcome !== "planned") totals[outcome] += 1;
+      for (const { outcome } of step.resources) {
+        // What is kept was not touched.
+        if (outcome !== "planned") totals[outcome === "kept" ? "unchanged" : outcome] += 1;
+      }
     }
     const why =
       own.find((step) => step.outcome === "failed")?.why ??

@@ -47,6 +47,13 @@ class World {
   readonly answers = new Map<string, Outcome>();
   readonly published: string[] = [];
   readonly enrolments: string[] = [];
+  readonly dismissed: string[] = [];
+  /** What an agent does that is asked to leave: it says so at once. */
+  leave: (host: string) => Promise<readonly string[]> = (host) => {
+    const run = this.store.removalOf(host)?.run ?? 0;
+    this.store.decide("t", { type: "host.left", run, kept: [] });
+    return Promise.resolve([]);
+  };
   /** What is held: `host` or `service@host`. */
   readonly holds = new Set<string>();
   enrolment: (host: string) => Promise<"unchanged" | "changed"> = () => Promise.resolve("changed");
@@ -120,6 +127,13 @@ class World {
           this.holds.has(host) || this.holds.has(`${service ?? ""}@${host}`)
             ? 'held by root until 16:00, "checking a disk"'
             : null,
+      },
+      askToLeave: (host) => this.leave(host),
+      dismiss: (host) => {
+        this.dismissed.push(host);
+        this.fleet.remove(host);
+        this.store.forget(host);
+        return Promise.resolve();
       },
       parse: () => loaded,
       log: () => undefined,
@@ -304,6 +318,110 @@ describe("Runs", () => {
     );
     world.runs.stop();
     await pause(5);
+  });
+
+  describe("a removal", () => {
+    const without: LoadedCloud = {
+      ...loaded,
+      cloud: { ...exampleCloud, hosts: exampleCloud.hosts.filter(({ name }) => name !== "compute1") },
+    };
+    const start = (): number => world.runs.remove("compute1", without, "root").runId;
+    const steps = async (run: number): Promise<unknown[]> => {
+      const { hosts } = await world.ended(run);
+      return hosts[0]?.services.map(({ name, outcome }) => `${name} ${outcome}`) ?? [];
+    };
+    beforeEach(async () => {
+      all("changed");
+      await world.ended(world.apply());
+      world.published.length = 0;
+    });
+
+    it("takes the services away, last first, then the agent, and forgets the host", async () => {
+      expect(await steps(start())).toEqual([
+        "chrony changed",
+        "host changed",
+        "agent changed",
+        "forget changed",
+      ]);
+      expect(world.published).toEqual(["compute1/chrony", "compute1/host"]);
+      expect(world.store.agent("compute1")).toBeNull();
+      expect(world.store.documents("compute1")).toEqual([]);
+      expect(world.store.formerHosts()).toEqual([{ host: "compute1", run: 2 }]);
+      // Enrolled anew it is another one, and nothing of before is owed to it.
+      expect(world.store.lastIncarnation("compute1")).toBe(1);
+      expect(world.store.lastSteps("compute1")).toEqual([]);
+      expect(world.dismissed).toEqual(["compute1"]);
+    });
+
+    it("lets a host go that is off for good, and says what is left on its disk", async () => {
+      world.clock.now += 61_000;
+      world.fleet.tick();
+      const run = start();
+      expect(await steps(run)).toEqual(["chrony skipped", "host skipped", "agent skipped", "forget changed"]);
+      expect(world.published).toEqual([]);
+      expect((await world.ended(run)).hosts[0]?.services.at(-1)?.why).toBe(
+        "compute1 was forgotten without its agent; on its disk is still chrony, host",
+      );
+      expect(world.store.agent("compute1")).toBeNull();
+    });
+
+    it("ends before the host is forgotten when something could not be taken away, and may be told again", async () => {
+      world.answers.set("compute1/host", "failed");
+      expect(await steps(start())).toEqual([
+        "chrony changed",
+        "host failed",
+        "agent skipped",
+        "forget skipped",
+      ]);
+      expect(world.store.agent("compute1")).not.toBeNull();
+      world.answers.set("compute1/host", "changed");
+      expect(await steps(start())).toEqual(["host changed", "agent changed", "forget changed"]);
+    });
+
+    it("first takes away what the agent says is still there", async () => {
+      const { leave } = world;
+      world.answers.set("compute1/memcached", "changed");
+      world.leave = (host) => {
+        world.leave = leave;
+        expect(host).toBe("compute1");
+        return Promise.resolve(["memcached"]);
+      };
+      expect((await steps(start())).at(-1)).toBe("forget changed");
+      expect(world.published.at(-1)).toBe("compute1/memcached");
+    });
+
+    it.each(["chrony", "agent", "forget"])(
+      "goes on after a kill at %s, and is joined meanwhile",
+      async (where) => {
+        const killed = Promise.withResolvers<undefined>();
+        const { leave } = world;
+        if (where === "chrony") world.answers.delete("compute1/chrony");
+        else
+          world.leave = async (host) => {
+            if (where === "forget") await leave(host);
+            killed.resolve(undefined);
+            return [];
+          };
+        const run = start();
+        expect(world.runs.remove("compute1", without, "root")).toEqual({ runId: run, joined: true });
+        if (where === "chrony") await pause(20);
+        else await killed.promise;
+        world.runs.stop();
+        world.fleet.news("compute1");
+        await pause(20);
+        world.leave = leave;
+        world.answers.set("compute1/chrony", "changed");
+        world.runs = world.start();
+        world.runs.resume();
+        expect(await steps(run)).toEqual([
+          "chrony changed",
+          "host changed",
+          "agent changed",
+          "forget changed",
+        ]);
+        expect(world.store.agent("compute1")).toBeNull();
+      },
+    );
   });
 
   it("tells why a host could not be enrolled, with what to do, and goes on with the others", async () => {

@@ -11,7 +11,7 @@ import {
   type StepState,
 } from "@stackctl/protocol";
 import type { CompiledDocument } from "../compile/compile.ts";
-import { stepsOf } from "../compile/compile.ts";
+import { emptyDocument, stepsOf } from "../compile/compile.ts";
 import type { CloudHost, LoadedCloud } from "../config/model.ts";
 import type { Decision } from "../store/changes.ts";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -22,6 +22,7 @@ import type { Enroller } from "./enroller.ts";
 import { localImage, localSet } from "../services/images.ts";
 import { primaryOf, type HostPlan, type Planner } from "./planner.ts";
 import type { Publisher } from "./publisher.ts";
+import { leaveSteps, leftBehind, servicesOf } from "./removal.ts";
 import { applyResultOf } from "./result.ts";
 import { hostsOf, scopeText } from "./scope.ts";
 
@@ -40,6 +41,9 @@ function isHeld(why: string | null): boolean {
 /** A reboot that takes longer than this is worth a word; servers take minutes to test their memory. */
 const rebootMs = 90_000;
 
+/** An agent that is there and has not gone within this does not understand that it should, such as one of an older release. */
+const leaveMs = 120_000;
+
 export interface RunsOptions {
   readonly store: Store;
   readonly fleet: Fleet;
@@ -48,6 +52,10 @@ export interface RunsOptions {
   readonly enroller: Enroller;
   readonly permits: Pick<Permits, "waiting">;
   readonly holds: Pick<Holds, "why">;
+  /** Asks an agent to take itself away. @returns services that it has to be rid of first @throws StackctlError `agent_unreachable` */
+  readonly askToLeave: (host: string) => Promise<readonly string[]>;
+  /** Lets a host in no more, and drops what was known of it beside the decisions; safe to repeat. */
+  readonly dismiss: (host: string) => Promise<void>;
   /** Reads a cloud from the text that a run was started with. */
   readonly parse: (text: string) => LoadedCloud;
   readonly log: (fields: Record<string, unknown>, message: string) => void;
@@ -67,6 +75,8 @@ interface Active {
   readonly loaded: LoadedCloud;
   /** Steps in order, with their hosts, for the view. */
   plan: { service: string; hosts: string[] }[];
+  /** The host that it removes; null: it is an apply. */
+  readonly removes: string | null;
   readonly live: Map<string, Live>;
   /** Hosts whose chains have ended. */
   readonly over: Set<string>;
@@ -80,6 +90,19 @@ type Said = Map<string, { readonly digest: string; readonly plan: PlannedService
 
 /** How the reason of a step begins that waits for what another host has to make. */
 const waitsPrefix = "waits: ";
+
+/** All that a step needs of its host once that is enrolled. */
+type Named = Pick<CloudHost, "name">;
+
+/** Takes the steps of one host, one after the other. */
+interface Taker {
+  /** Does the work of a step unless it is done already, or something before it has ended the chain. */
+  readonly take: (service: string, work: () => Promise<Done>) => Promise<void>;
+  /** True for a step that ended in a former life of this run. */
+  readonly isOver: (service: string) => boolean;
+  /** Goes on although the host is away. */
+  readonly goOnWithout: () => void;
+}
 
 /** Says that a host's chain ends here, for a reason that is no failure. */
 class Skip extends Error {}
@@ -130,8 +153,9 @@ export class Runs {
         );
       }
     }
-    if (store.primary() === null)
-      store.decide(by, { type: "primary.chosen", host: primaryOf(loaded.cloud, null) });
+    // One that left the file is none any more, and stays none when it comes back: another has done its work since.
+    const primary = primaryOf(loaded.cloud, store.primary());
+    if (store.primary() !== primary) store.decide(by, { type: "primary.chosen", host: primary });
     for (const decision of first) store.decide(by, decision);
     const runId = store.decide(by, {
       type: "run.started",
@@ -152,6 +176,34 @@ export class Runs {
     );
     this.#execute(row, loaded);
     return { runId, joined: false };
+  }
+
+  /**
+   * Starts the removal of a host that is not in the file any more, or joins the one that is under way.
+   * @throws StackctlError `server_busy` when a run about it is under way
+   */
+  remove(host: string, loaded: LoadedCloud, by: string): { runId: number; joined: boolean } {
+    const { store } = this.#options;
+    for (const { row, removes } of this.#active.values()) {
+      if (removes === host) return { runId: row.id, joined: true };
+      if (row.hosts.includes(host)) {
+        throw new StackctlError(
+          "server_busy",
+          `run ${String(row.id)} (${scopeText(row.scope)}) is under way`,
+          {
+            retryable: true,
+            details: { remedy: `stackctl runs attach ${String(row.id)}` },
+          },
+        );
+      }
+    }
+    const cause: Cause = { kind: "removal", text: `removal by ${by}` };
+    const runId = store.decide(by, { type: "removal.started", host, cloudText: loaded.text, cause });
+    const row = runId === null ? null : store.run(runId);
+    if (row === null) throw new Error(`the removal of ${host} is not in the store`);
+    this.#note(row, host, null, "removal.started", `${host} is removed; ${cause.text}`);
+    this.#execute(row, loaded);
+    return { runId: row.id, joined: false };
   }
 
   /** Goes on with every run that was under way when the server ended. */
@@ -276,16 +328,22 @@ export class Runs {
   #execute(row: RunRow, loaded: LoadedCloud): void {
     const hosts = loaded.cloud.hosts.filter((host) => row.hosts.includes(host.name));
     const compiled = new Map(hosts.map((host) => [host.name, this.#options.planner.compile(loaded, host)]));
+    const removes = this.#options.store.removal(row.id)?.host ?? null;
     const active: Active = {
       row,
       loaded,
-      plan: stepsOf(loaded.cloud, compiled),
+      plan: removes === null ? stepsOf(loaded.cloud, compiled) : this.#leavePlan(row, removes),
+      removes,
       live: new Map(),
       over: new Set(),
     };
     this.#active.set(row.id, active);
-    const chains = hosts.map(async (host) => {
-      await this.#chain(active, host).catch((error: unknown) => {
+    const work =
+      removes === null
+        ? hosts.map((host) => ({ host, chain: this.#chain(active, host) }))
+        : [{ host: { name: removes }, chain: this.#leaveChain(active, removes) }];
+    const chains = work.map(async ({ host, chain }) => {
+      await chain.catch((error: unknown) => {
         // Not a step's failure but of what leads from one to the next, such as a secret that is gone.
         this.#options.log({ runId: row.id, host: host.name, err: error }, "chain ended early");
         this.#note(row, host.name, null, "step.failed", reason(error));
@@ -315,8 +373,7 @@ export class Runs {
     });
   }
 
-  /** All steps of one host. Never throws: how it ended is in the store. */
-  async #chain(active: Active, host: CloudHost): Promise<void> {
+  #taker(active: Active, host: Named): Taker {
     const { store } = this.#options;
     const { row } = active;
     const ended = new Map(
@@ -381,7 +438,18 @@ export class Runs {
         );
       }
     };
+    return {
+      take,
+      isOver: (service) => ended.has(service),
+      goOnWithout: () => {
+        if (chain.blocked?.why.startsWith("absent") === true) chain.blocked = null;
+      },
+    };
+  }
 
+  /** All steps of one host. Never throws: how it ended is in the store. */
+  async #chain(active: Active, host: CloudHost): Promise<void> {
+    const { take, isOver } = this.#taker(active, host);
     await take(enrolStep, () => this.#enrol(active, host));
     if (this.#isStopped()) return;
     // Only now is all known that documents depend on, such as whether this host owes a reboot.
@@ -408,12 +476,108 @@ export class Runs {
         if (said.get(service)?.digest !== document.digest)
           await this.#ask(
             host,
-            documents.filter((each) => !ended.has(each.service)),
+            documents.filter((each) => !isOver(each.service)),
             said,
           );
         return this.#apply(active, host, document, said.get(service)?.plan ?? null);
       });
       if (this.#isStopped()) return;
+    }
+  }
+
+  /** What a removal still has to take away, after what it took away before it was killed. */
+  #leavePlan(row: RunRow, host: string): Active["plan"] {
+    const { store, fleet } = this.#options;
+    const known = store.steps(row.id).map(({ service }) => service);
+    const last: string[] = Object.values(leaveSteps);
+    const left = fleet.presence(host)?.status?.left ?? [];
+    const names = new Set([
+      ...known.filter((name) => !last.includes(name)),
+      ...servicesOf(host, store, left),
+      ...last,
+    ]);
+    return [...names].map((service) => ({ service, hosts: [host] }));
+  }
+
+  /** Takes away all that was made on a host, then its agent; one that is off for good is let go as it is. */
+  async #leaveChain(active: Active, host: string): Promise<void> {
+    const { store, dismiss } = this.#options;
+    const { take, goOnWithout } = this.#taker(active, { name: host });
+    const last: string[] = Object.values(leaveSteps);
+    for (const { service } of active.plan) {
+      if (last.includes(service)) continue;
+      await take(service, () => this.#takeAway(active, host, service));
+      if (this.#isStopped()) return;
+    }
+    await take(leaveSteps.agent, () => this.#leave(active, host));
+    if (this.#isStopped()) return;
+    goOnWithout();
+    await take(leaveSteps.forget, async () => {
+      const run = active.row.id;
+      const isClean = store.removal(run)?.kept !== null;
+      const why = isClean ? null : leftBehind(host, store);
+      if (store.agent(host) !== null) store.decide("server", { type: "host.removed", host, run });
+      await dismiss(host);
+      return { outcome: "changed", why, resources: [{ id: `host/${host}`, outcome: "changed" }] };
+    });
+  }
+
+  /** Takes one service away from a host that is removed. @throws Skip when it is off */
+  #takeAway(active: Active, host: string, service: string): Promise<Done> {
+    const presence = this.#options.fleet.presence(host);
+    // It is let go anyway: nothing is to wait for it that it would do should it ever return.
+    if (presence?.state === "absent")
+      throw new Skip(`absent: ${host} is off since ${clock(presence.sinceMs)}`);
+    return this.#apply(active, { name: host }, emptyDocument(service), null);
+  }
+
+  /** Lets the agent take itself away. @throws Skip when the host is off */
+  async #leave(active: Active, host: string): Promise<Done> {
+    const { store, fleet, askToLeave } = this.#options;
+    let askedMs: number | null = null;
+    for (;;) {
+      const kept = store.removal(active.row.id)?.kept ?? null;
+      if (kept !== null)
+        return {
+          outcome: "changed",
+          why: null,
+          resources: [{ id: "agent/stackctl-agent", outcome: "changed", why: "removed" }],
+        };
+      if (this.#isStopped()) throw new Skip("the server stops");
+      const presence = fleet.presence(host);
+      if (presence === null || presence.state === "absent")
+        throw new Skip(`absent: ${host} is off since ${clock(presence?.sinceMs ?? Date.now())}`);
+      if (presence.state === "ok") {
+        this.#set(active, host, leaveSteps.agent, "running", "asking the agent to take itself away");
+        askedMs ??= Date.now();
+        if (Date.now() - askedMs > leaveMs) {
+          throw new StackctlError("agent_unreachable", `the agent on ${host} is there but does not go`, {
+            details: {
+              host,
+              remedy: `let ${host} go as it is: there, systemctl stop stackctl-agent; then again`,
+            },
+          });
+        }
+        for (const service of await this.#stillThere(host, askToLeave)) {
+          const { outcome, why } = await this.#takeAway(active, host, service);
+          if (outcome === "failed") return { outcome, why, resources: [] };
+        }
+      } else {
+        askedMs = null;
+        const why = `${host} is off since ${clock(presence.sinceMs)}`;
+        this.#set(active, host, leaveSteps.agent, "waiting", why);
+      }
+      await this.#newsOf(host, 1000);
+    }
+  }
+
+  /** What the agent has to be rid of before it can go; nothing when it is away just now. */
+  async #stillThere(host: string, ask: RunsOptions["askToLeave"]): Promise<readonly string[]> {
+    try {
+      return await ask(host);
+    } catch (error) {
+      if (error instanceof StackctlError && error.code === "agent_unreachable") return [];
+      throw error;
     }
   }
 
@@ -458,7 +622,7 @@ export class Runs {
   }
 
   /** @throws Skip when a person wants this left alone */
-  #assertNotHeld(host: CloudHost, service: string | null): void {
+  #assertNotHeld(host: Named, service: string | null): void {
     const why = this.#options.holds.why(host.name, service);
     if (why !== null) throw new Skip(why);
   }
@@ -486,7 +650,7 @@ export class Runs {
 
   async #apply(
     active: Active,
-    host: CloudHost,
+    host: Named,
     document: CompiledDocument,
     said: PlannedService | null,
   ): Promise<Done> {
@@ -551,7 +715,7 @@ export class Runs {
   }
 
   /** The agent's result of one document; throws Skip when the host is away for longer than the cloud allows. */
-  async #waitForResult(active: Active, host: CloudHost, service: string, seq: number): Promise<AppliedRow> {
+  async #waitForResult(active: Active, host: Named, service: string, seq: number): Promise<AppliedRow> {
     const { store, fleet, permits } = this.#options;
     for (;;) {
       const applied = store.applied(host.name, service);
@@ -589,16 +753,21 @@ export class Runs {
         );
       }
       if (this.#isStopped()) throw new Skip("the server stops");
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          clearTimeout(timer);
-          off();
-          resolve();
-        };
-        const off = fleet.onNews(host.name, done);
-        const timer = setTimeout(done, 5000);
-      });
+      await this.#newsOf(host.name, 5000);
     }
+  }
+
+  /** Resolves at the next news of a host, or after `waitMs`. */
+  async #newsOf(host: string, waitMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        off();
+        resolve();
+      };
+      const off = this.#options.fleet.onNews(host, done);
+      const timer = setTimeout(done, waitMs);
+    });
   }
 
   #begin(active: Active, host: string, service: string): Live {
@@ -625,7 +794,7 @@ export class Runs {
     const order =
       active === undefined
         ? [...new Set(steps.map((step) => step.service))].map((service) => ({ service, hosts: row.hosts }))
-        : [{ service: enrolStep, hosts: row.hosts }, ...active.plan];
+        : [...(active.removes === null ? [{ service: enrolStep, hosts: row.hosts }] : []), ...active.plan];
     return order.map(({ service, hosts }) => ({
       service,
       hosts: hosts.flatMap((host): RunView["steps"][number]["hosts"] => {

@@ -1,10 +1,10 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { Cause, DocumentBody, Outcome, Scope } from "@stackctl/protocol";
+import type { Cause, DocumentBody, Outcome, ResourceResult, Scope } from "@stackctl/protocol";
 
 /** What became of one resource in a run, as it is kept. */
 export interface KeptResource {
   readonly id: string;
-  readonly outcome: Outcome;
+  readonly outcome: ResourceResult;
   readonly why?: string;
 }
 
@@ -37,6 +37,17 @@ export type Decision =
     }
   /** Its agent was started by us, perhaps with a newer release. */
   | { readonly type: "host.pushed"; readonly host: string; readonly release: string; readonly run: number }
+  /** A person wants this host gone; the run that this starts takes away what is on it, then lets it go. */
+  | {
+      readonly type: "removal.started";
+      readonly host: string;
+      readonly cloudText: string;
+      readonly cause: Cause;
+    }
+  /** The agent has said that it takes itself away; what stays on the host because it is data. */
+  | { readonly type: "host.left"; readonly run: number; readonly kept: readonly string[] }
+  /** Nothing is known of the host from now on, and its agent is let in no more. */
+  | { readonly type: "host.removed"; readonly host: string; readonly run: number }
   | { readonly type: "reboot.ordered"; readonly host: string; readonly notBootId: string }
   | {
       readonly type: "run.started";
@@ -113,6 +124,8 @@ export const decisionTables = `
   CREATE TABLE IF NOT EXISTS pin (host TEXT PRIMARY KEY, fingerprint TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS agent (host TEXT PRIMARY KEY, incarnation INTEGER NOT NULL, nkey TEXT NOT NULL, eventKey TEXT NOT NULL,
     sealKey TEXT NOT NULL, release TEXT NOT NULL, enrolledBootId TEXT NOT NULL, run INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS removal (run INTEGER PRIMARY KEY, host TEXT NOT NULL, kept TEXT, removed INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS former (host TEXT PRIMARY KEY, incarnation INTEGER NOT NULL, run INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS reboot (host TEXT PRIMARY KEY, notBootId TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS run (id INTEGER PRIMARY KEY, scope TEXT NOT NULL, hosts TEXT NOT NULL, cloudText TEXT NOT NULL,
     cause TEXT NOT NULL, startedAt TEXT NOT NULL, endedAt TEXT, seconds REAL) STRICT;
@@ -137,6 +150,8 @@ export const decisionTableNames = [
   "secret",
   "pin",
   "agent",
+  "removal",
+  "former",
   "reboot",
   "run",
   "document",
@@ -152,7 +167,7 @@ export const decisionTableNames = [
 /**
  * Applies one decision to the tables. The same log gives the same tables: it reads nothing but the decision,
  * the time it was logged at and the tables themselves.
- * @returns the new run's id for `run.started`, else null
+ * @returns the new run's id for `run.started` and `removal.started`, else null
  */
 export function applyDecision(db: DatabaseSync, at: string, decision: Decision): number | null {
   const run = (sql: string, ...values: (string | number | null)[]): void => {
@@ -195,21 +210,31 @@ export function applyDecision(db: DatabaseSync, at: string, decision: Decision):
         decision.host,
       );
       return null;
+    case "removal.started": {
+      const { host, cloudText, cause } = decision;
+      const id = startRun(db, at, { scope: [host], hosts: [host], cloudText, cause });
+      run("INSERT INTO removal VALUES (?, ?, NULL, 0)", id, host);
+      return id;
+    }
+    case "host.left":
+      run("UPDATE removal SET kept = ? WHERE run = ?", JSON.stringify(decision.kept), decision.run);
+      return null;
+    case "host.removed":
+      // Enrolled anew it is another incarnation: what its former self knew and owed does not count for it.
+      run(
+        "INSERT OR REPLACE INTO former SELECT host, incarnation, ? FROM agent WHERE host = ?",
+        decision.run,
+        decision.host,
+      );
+      for (const table of ["agent", "pin", "reboot", "document", "permit", "hold"])
+        run(`DELETE FROM ${table} WHERE host = ?`, decision.host);
+      run("UPDATE removal SET removed = 1 WHERE run = ?", decision.run);
+      return null;
     case "reboot.ordered":
       run("INSERT OR REPLACE INTO reboot VALUES (?, ?)", decision.host, decision.notBootId);
       return null;
-    case "run.started": {
-      const { lastInsertRowid } = db
-        .prepare("INSERT INTO run (scope, hosts, cloudText, cause, startedAt) VALUES (?, ?, ?, ?, ?)")
-        .run(
-          JSON.stringify(decision.scope),
-          JSON.stringify(decision.hosts),
-          decision.cloudText,
-          JSON.stringify(decision.cause),
-          at,
-        );
-      return Number(lastInsertRowid);
-    }
+    case "run.started":
+      return startRun(db, at, decision);
     case "document.issued":
       run(
         "INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?, ?, ?)",
@@ -294,4 +319,15 @@ export function applyDecision(db: DatabaseSync, at: string, decision: Decision):
       run("DELETE FROM permit WHERE wish = ?", decision.wish);
       return null;
   }
+}
+
+function startRun(
+  db: DatabaseSync,
+  at: string,
+  run: Pick<Extract<Decision, { type: "run.started" }>, "scope" | "hosts" | "cloudText" | "cause">,
+): number {
+  const { lastInsertRowid } = db
+    .prepare("INSERT INTO run (scope, hosts, cloudText, cause, startedAt) VALUES (?, ?, ?, ?, ?)")
+    .run(JSON.stringify(run.scope), JSON.stringify(run.hosts), run.cloudText, JSON.stringify(run.cause), at);
+  return Number(lastInsertRowid);
 }

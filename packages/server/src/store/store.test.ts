@@ -77,6 +77,9 @@ const someDecisions: readonly Decision[] = [
   { type: "hold.set", host: "h1", service: null, until: "2026-01-01T00:00:00.000Z", why: "disk", by: "root" },
   { type: "hold.set", host: null, service: "s", until: "2026-01-01T00:00:00.000Z", why: "disk", by: "root" },
   { type: "hold.released", host: "h1", service: null },
+  { type: "removal.started", host: "h1", cloudText: "cloud: x", cause: { kind: "removal", text: "by root" } },
+  { type: "host.left", run: 2, kept: ["directory/data: /srv"] },
+  { type: "host.removed", host: "h1", run: 2 },
 ];
 
 describe("Store", () => {

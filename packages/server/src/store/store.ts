@@ -91,6 +91,16 @@ export interface PermitRow {
   readonly givenAt: string | null;
 }
 
+/** The removal of a host, which is a run. */
+export interface RemovalRow {
+  readonly run: number;
+  readonly host: string;
+  /** What stays on it because it is data; null: its agent has not said yet that it goes. */
+  readonly kept: readonly string[] | null;
+  /** Nothing is known of it any more. */
+  readonly removed: boolean;
+}
+
 /** Something that is left alone; host or service null: any. */
 export interface HoldRow {
   readonly host: string | null;
@@ -151,7 +161,7 @@ export class Store {
 
   /**
    * Records a decision: once this returns it is on disk and in the tables, and may be acted on.
-   * @returns the new run's id for `run.started`, else null
+   * @returns the new run's id for `run.started` and `removal.started`, else null
    */
   decide(by: string, decision: Decision): number | null {
     return this.#transaction(() => {
@@ -274,12 +284,47 @@ export class Store {
     return this.#all("SELECT * FROM step WHERE run = ? ORDER BY rowid", run).map(stepRow);
   }
 
-  /** The newest step of each service of a host, over all runs. */
+  /** The newest step of each service of a host, over all runs since it was removed, if it ever was. */
   lastSteps(host: string): StepRow[] {
     return this.#all(
-      "SELECT s.* FROM step s WHERE host = ? AND run = (SELECT max(run) FROM step WHERE host = s.host AND service = s.service)",
+      `SELECT s.* FROM step s WHERE host = ? AND run = (SELECT max(run) FROM step WHERE host = s.host AND service = s.service)
+         AND run > coalesce((SELECT run FROM former WHERE host = s.host), 0)`,
       host,
     ).map(stepRow);
+  }
+
+  /** The removal that a run is; null: it is none. */
+  removal(run: number): RemovalRow | null {
+    const row = this.#one("SELECT * FROM removal WHERE run = ?", run);
+    return row === null ? null : removalRow(row);
+  }
+
+  /** The newest try to remove a host that is known still; null: nobody wants it gone. */
+  removalOf(host: string): RemovalRow | null {
+    const row = this.#one(
+      "SELECT * FROM removal WHERE host = ? AND removed = 0 ORDER BY run DESC LIMIT 1",
+      host,
+    );
+    return row === null || this.agent(host) === null ? null : removalRow(row);
+  }
+
+  /** Hosts that were removed and are not enrolled anew, each with the run that removed it. */
+  formerHosts(): { readonly host: string; readonly run: number }[] {
+    return this.#all(
+      "SELECT host, run FROM former WHERE host NOT IN (SELECT host FROM agent) ORDER BY host",
+    ).map((row) => ({ host: text(row, "host"), run: integer(row, "run") }));
+  }
+
+  /** The highest incarnation that was ever given to a host; 0: it was never enrolled. */
+  lastIncarnation(host: string): number {
+    const row = this.#one("SELECT incarnation FROM former WHERE host = ?", host);
+    return Math.max(this.agent(host)?.incarnation ?? 0, row === null ? 0 : integer(row, "incarnation"));
+  }
+
+  /** Drops what was only ever seen of a host that is not known any more; its history stays. */
+  forget(host: string): void {
+    for (const table of ["applied", "seen", "floor"])
+      this.#db.prepare(`DELETE FROM ${table} WHERE host = ?`).run(host);
   }
 
   document(host: string, service: string): DocumentRow | null {
@@ -536,6 +581,15 @@ function stepRow(row: Row): StepRow {
     resources: json(row, "resources"),
     seconds: Number(row["seconds"]),
     at: text(row, "at"),
+  };
+}
+
+function removalRow(row: Row): RemovalRow {
+  return {
+    run: integer(row, "run"),
+    host: text(row, "host"),
+    kept: row["kept"] === null ? null : json(row, "kept"),
+    removed: integer(row, "removed") === 1,
   };
 }
 
