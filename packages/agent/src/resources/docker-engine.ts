@@ -18,6 +18,8 @@ const packageName = "docker.io";
 const unit = "docker.service";
 const config = "/etc/docker/daemon.json";
 const folder = "/etc/docker";
+/** dockerd's own, made at its first start; its package forgets it. */
+const key = `${folder}/key.json`;
 const certificates = `${folder}/certs.d`;
 /** Digest of the configuration that dockerd was last restarted with; empty while a restart is due. */
 const loaded = `${hostPaths.state}/docker.loaded`;
@@ -126,6 +128,7 @@ export const dockerEngine: Behaviour<"docker-engine"> = {
     await host.units.stop("docker.socket");
     await host.units.stop(unit);
     await purgeOurs(host, [packageName]);
+    if (host.packages.installed(packageName) === null) host.files.remove(key);
     if (!giveBack(host, config)) removeUpTo(host, config, folder, "file");
     // One that was there before us goes on with its own configuration.
     if (host.packages.installed(packageName) !== null) await host.units.restart(unit);

@@ -1191,6 +1191,19 @@ describe.each(["chrony", "docker-engine"])("%s that was there before us", (type)
 });
 
 describe("docker-engine", () => {
+  it("takes away the key that dockerd made for itself, but not that of one that was there before us", async () => {
+    for (const before of [false, true]) {
+      const given = cases.find(({ type }) => type === "docker-engine");
+      if (given === undefined) throw new Error("no case");
+      const { host, context, resource } = world(given);
+      if (before) await host.packages.install(["docker.io"]);
+      text("/etc/docker/key.json", "dockerd's")(host);
+      await run(resource, context);
+      await bind(behaviours, resource).remove(context);
+      expect(host.files.read("/etc/docker/key.json") !== null).toBe(before);
+    }
+  });
+
   it("stays for somebody else's containers, and says so", async () => {
     const given = cases.find(({ type }) => type === "docker-engine");
     if (given === undefined) throw new Error("no case");
