@@ -12,6 +12,7 @@ import {
   renderView,
   runRow,
   statusResult,
+  upgradeView,
 } from "@stackctl/protocol";
 import { renderReference } from "@stackctl/server/config/reference.ts";
 import { z } from "zod";
@@ -44,6 +45,7 @@ export function jsonSchemas(): Record<string, string> {
     status: statusResult,
     event: eventView,
     log: logEntry,
+    upgrade: upgradeView,
     preflight: z.array(preflightRow),
     "image-list": imageList,
     "image-prune": imagePruned,

@@ -24,6 +24,7 @@ import { containerClaims } from "./containers.ts";
 import { imageClaims } from "./images.ts";
 import { logsClaims } from "./logs.ts";
 import { removalClaims } from "./removal.ts";
+import { describeAgentUpgrade } from "./agent-upgrade.ts";
 import { applied, bootIds, events, green, on, status, treeHash, until } from "./world.ts";
 
 /** Names and addresses that no demo uses, so that both can be up. */
@@ -425,6 +426,8 @@ describe("a host whose disk is full", () => {
     );
   });
 });
+
+describeAgentUpgrade({ lab: () => lab, stack: () => stack });
 
 describe("what leaves the file", () => {
   it("leaves the hosts, and comes back with it", async () => {

@@ -1,4 +1,5 @@
-import { generateKeyPairSync, randomUUID, type KeyObject } from "node:crypto";
+import { generateKeyPairSync, randomBytes, randomUUID, type KeyObject } from "node:crypto";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Agent } from "@stackctl/agent/agent.ts";
 import { openAgentBus } from "@stackctl/agent/bus/nats.ts";
@@ -22,10 +23,13 @@ import { Holds } from "@stackctl/server/fleet/holds.ts";
 import { Intake } from "@stackctl/server/fleet/intake.ts";
 import { Logs } from "@stackctl/server/fleet/logs.ts";
 import { Permits } from "@stackctl/server/fleet/permits.ts";
+import { runtimeArchive, type Runtime } from "@stackctl/server/bootstrap/runtime.ts";
 import { Publisher } from "@stackctl/server/run/publisher.ts";
+import { Upgrades } from "@stackctl/server/run/upgrades.ts";
 import { Store } from "@stackctl/server/store/store.ts";
 import { signRequest, type Signer } from "@stackctl/server/trust/sign.ts";
 import { Vault } from "@stackctl/server/vault/vault.ts";
+import { makeReleases, type FakeReleases } from "./fake-releases.ts";
 import { makeWorld, until, type World } from "./world.ts";
 
 /** The parts of a server that deal with agents; its store and nats-server outlive it. */
@@ -35,6 +39,7 @@ interface FleetServer {
   readonly permits: Permits;
   readonly holds: Holds;
   readonly logs: Logs;
+  readonly upgrades: Upgrades;
   readonly ask: (host: string, request: AgentRequest) => Promise<unknown>;
   /** Publishes a document of these resources. */
   readonly publish: (host: string, service: string, resources: readonly Resource[]) => Promise<void>;
@@ -46,6 +51,7 @@ interface FleetServer {
 interface FleetHost {
   readonly name: string;
   readonly fake: FakeHost;
+  readonly releases: FakeReleases;
   readonly start: () => void;
   /** Permits that the agent has on its disk. */
   readonly permits: () => readonly KeptPermit[];
@@ -57,6 +63,7 @@ interface FleetHost {
 
 /** A real nats-server, hosts in memory with real agents, and the part of a server that deals with them. */
 export interface FleetWorld {
+  readonly folder: string;
   readonly host: (name: string) => FleetHost;
   readonly server: () => FleetServer;
   readonly startServer: () => Promise<FleetServer>;
@@ -110,6 +117,7 @@ export async function makeFleet(
     return applied?.seq === server.store.document(host, service)?.seq ? (applied?.outcome ?? null) : null;
   };
   return {
+    folder: world.folder,
     host: (name) => {
       const found = hosts.find((each) => each.name === name);
       if (found === undefined) throw new Error(`there is no ${name}`);
@@ -150,6 +158,22 @@ async function startServer(
   const permits = new Permits({ store, fleet, questions, clusterOf, log: () => undefined });
   const holds = new Holds({ store, fleet, questions, needs: () => [], log: () => undefined });
   const logs = new Logs({ fleet, questions, log: () => undefined });
+  const cacheDir = join(world.folder, "cache");
+  // A Node that is short enough to be sent over and over again.
+  const node = join(world.folder, "node");
+  if (!existsSync(node)) writeFileSync(node, randomBytes(400_000));
+  const withBundle = (agentBundle: string): Promise<Runtime> =>
+    runtimeArchive({ node, agentBundle, cacheDir });
+  const upgrades = new Upgrades({
+    store,
+    fleet,
+    questions,
+    holds,
+    builtIn: () => withBundle(node),
+    withBundle,
+    cacheDir,
+    log: () => undefined,
+  });
   const intake = new Intake(store, fleet, signer.cluster, {
     log: () => undefined,
     onAnswer: (host, answer) => {
@@ -185,12 +209,14 @@ async function startServer(
     holds.tick();
     logs.tick();
   }, 100);
+  upgrades.resume();
   return {
     store,
     fleet,
     permits,
     holds,
     logs,
+    upgrades,
     ask: (host, request) => questions.ask(host, request, 10_000),
     publish: async (host, service, resources) => {
       const agent = store.agent(host);
@@ -202,6 +228,7 @@ async function startServer(
     kill: async () => {
       if (!alive) return;
       alive = false;
+      upgrades.stop();
       clearInterval(ticker);
       await bus.close();
       store.close();
@@ -230,9 +257,16 @@ function makeHost(
     eventKey: privateKeyText(events.privateKey),
     sealKey: privateKeyText(seals.privateKey),
   };
-  let running: { agent: Agent; bus: ReturnType<typeof openAgentBus> } | null = null;
+  let life: { agent: Agent; bus: ReturnType<typeof openAgentBus> } | null = null;
   const folder = join(world.folder, name);
+  const releases = makeReleases(join(world.folder, `${name}-opt`), async () => {
+    await kill();
+    start();
+  });
   const start = (): void => {
+    const running = releases.start();
+    // Such as one whose bundle throws at once: systemd starts it again and again, and nobody hears of it.
+    if (running === null) return;
     const { servers, ca, seed } = identity;
     const bus = openAgentBus({ host: name, servers, ca, seed, log: () => undefined });
     const agent = new Agent({
@@ -240,22 +274,24 @@ function makeHost(
       state: new AgentState(folder),
       bus,
       host: fake,
+      releases: running,
       behaviours,
       facts: () => Promise.reject(new Error("there are no facts here")),
       log: () => undefined,
     });
-    running = { agent, bus };
+    life = { agent, bus };
     void agent.run();
   };
   const kill = async (): Promise<void> => {
-    const was = running;
-    running = null;
+    const was = life;
+    life = null;
     was?.agent.stop();
     await was?.bus.close();
   };
   return {
     name,
     fake,
+    releases,
     identity: { eventPublic: events.publicKey, sealPublic: seals.publicKey },
     start,
     kill,

@@ -32,6 +32,7 @@ import {
   type PlanAnswer,
   type PruneAnswer,
   type PruneRequest,
+  type ReleaseAnswer,
   type RepairAnswer,
   type RequestHeader,
   type Resource,
@@ -46,8 +47,10 @@ import { Permits } from "./engine/permits.ts";
 import { prune } from "./engine/prune.ts";
 import type { Context } from "./engine/resource.ts";
 import type { AgentState, Ledger } from "./engine/state.ts";
+import { answerRelease } from "./engine/upgrade.ts";
 import type { Host } from "./host/host.ts";
 import { Readings } from "./logs/readings.ts";
+import type { Releases } from "./host/releases.ts";
 import { trustOf, type Identity } from "./identity.ts";
 import { acceptDocument, acceptRequest, raiseFloors, type Floors, type Trust } from "./trust/accept.ts";
 import { Watcher } from "./watch/watch.ts";
@@ -70,6 +73,7 @@ export interface AgentOptions {
   readonly state: AgentState;
   readonly bus: AgentBus;
   readonly host: Host;
+  readonly releases: Releases;
   readonly behaviours: Behaviours;
   /** What the host is; read in a child, so that what that needs stays out of this process. */
   readonly facts: (order: FactsOrder) => Promise<FactsAnswer>;
@@ -285,14 +289,19 @@ export class Agent {
   }
 
   async #answer(header: RequestHeader, request: AgentRequest): Promise<void> {
-    const { state } = this.#options;
-    const text = JSON.stringify(await this.#answerTo(request));
+    const { state, releases } = this.#options;
+    const answer = await this.#answerTo(request);
+    const text = JSON.stringify(answer);
     const pieces = Math.max(1, Math.ceil(text.length / pieceChars));
     for (let piece = 0; piece < pieces; piece++) {
       const body = text.slice(piece * pieceChars, (piece + 1) * pieceChars);
       state.queue({ type: "request.answered", requestId: header.requestId, piece, pieces, body });
     }
     this.#flushWake();
+    const restarts = request.kind === "release-start" && "problem" in answer && answer.problem === null;
+    if (!restarts || releases.running === request.release) return;
+    await this.#drained();
+    await releases.restart();
   }
 
   async #answerTo(
@@ -307,11 +316,17 @@ export class Agent {
     | PruneAnswer
     | LogsAnswer
     | LeaveAnswer
+    | ReleaseAnswer
   > {
-    const { host, behaviours, state, facts } = this.#options;
+    const { host, behaviours, state, facts, releases } = this.#options;
     switch (request.kind) {
       case "ping":
         return { version, bootId: host.system.bootId(), timeMs: Date.now() };
+      case "release-offer":
+      case "release-piece":
+      case "release-start":
+      case "release-confirm":
+        return answerRelease(releases, request);
       case "facts":
         return facts({ packages: this.#packagesWay(request.packages), names: request.names });
       case "permit":
@@ -691,10 +706,15 @@ export class Agent {
       goingDown: async () => {
         if (work !== undefined)
           this.#emit({ type: "host.rebooting", service: work.service, cause: work.held.body.cause });
-        const until = Date.now() + 5000;
-        while (this.#options.state.oldest() !== null && Date.now() < until) await this.#pauseFlush();
+        await this.#drained();
       },
     };
+  }
+
+  /** Waits until everything that was said has arrived, a short time only. */
+  async #drained(): Promise<void> {
+    const until = Date.now() + 5000;
+    while (this.#options.state.oldest() !== null && Date.now() < until) await this.#pauseFlush();
   }
 
   #report(service: string, held: Held, seconds: number): void {
@@ -776,8 +796,10 @@ export class Agent {
     this.#statusTimer = setTimeout(() => {
       this.#statusTimer = null;
       const { state } = this.#options;
+      const { running } = this.#options.releases;
       const status: AgentStatus = {
         version,
+        ...(running === null ? {} : { release: running }),
         bootId: this.#options.host.system.bootId(),
         startedAtMs: this.#startedAtMs,
         uptimeSeconds: this.#options.host.system.uptimeSeconds(),

@@ -14,6 +14,7 @@ import { AgentState } from "./engine/state.ts";
 import { readOrNull } from "./host/files.ts";
 import { linuxHost } from "./host/linux.ts";
 import { query } from "./host/query.ts";
+import { linuxReleases } from "./host/releases.ts";
 import { enrol, readIdentity } from "./identity.ts";
 import { behaviours } from "./resources/index.ts";
 
@@ -70,13 +71,24 @@ async function run(): Promise<void> {
     seed: identity.seed,
     log,
   });
-  const agent = new Agent({ identity, state, bus, host: linuxHost(), behaviours, facts: askFacts, log });
+  const releases = linuxReleases(log);
+  const agent = new Agent({
+    identity,
+    state,
+    bus,
+    host: linuxHost(),
+    releases,
+    behaviours,
+    facts: askFacts,
+    log,
+  });
   process.on("SIGTERM", () => {
     agent.stop();
     // What is queued is on disk: nothing has to be waited for.
     void bus.close().then(() => process.exit(0));
   });
   log({ version, host: identity.host, incarnation: identity.incarnation }, "agent started");
+  releases.tidy();
   await agent.run();
 }
 

@@ -1,5 +1,6 @@
 export * from "./api/images.ts";
 export * from "./api/index.ts";
+export * from "./api/upgrade.ts";
 export * from "./cause.ts";
 export * from "./document.ts";
 export * from "./enrolment.ts";
@@ -17,6 +18,7 @@ export * from "./paths.ts";
 export * from "./ports.ts";
 export * from "./requests/index.ts";
 export * from "./requests/prune.ts";
+export * from "./requests/upgrade.ts";
 export * from "./resources/index.ts";
 export * from "./seal.ts";
 export * from "./subjects.ts";

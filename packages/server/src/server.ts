@@ -18,7 +18,7 @@ import {
 import { answerCall } from "./api/api.ts";
 import { handlers } from "./api/handlers.ts";
 import { Logins } from "./bootstrap/logins.ts";
-import { runtimeArchive } from "./bootstrap/runtime.ts";
+import { runtimeArchive, type Runtime } from "./bootstrap/runtime.ts";
 import { connectBus } from "./bus/nats.ts";
 import { loadCloud, parseCloud } from "./config/load.ts";
 import { sshPassphraseSecret, type CloudHost, type LoadedCloud } from "./config/model.ts";
@@ -34,6 +34,7 @@ import { Enroller } from "./run/enroller.ts";
 import { Planner } from "./run/planner.ts";
 import { Publisher } from "./run/publisher.ts";
 import { Runs } from "./run/runs.ts";
+import { Upgrades } from "./run/upgrades.ts";
 import { registryHost } from "./services/host.ts";
 import { registryKeySecret } from "./services/registry.ts";
 import { needsOf } from "./services/index.ts";
@@ -142,14 +143,23 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     registry: vault.reveal(own.registryCertificate),
   }));
 
-  const runtime = once(() =>
-    runtimeArchive({
-      node: process.execPath,
-      agentBundle:
+  const cacheDir = join(home, "cache");
+  const withBundle = (agentBundle: string): Promise<Runtime> =>
+    runtimeArchive({ node: process.execPath, agentBundle, cacheDir });
+  const upgrades = new Upgrades({
+    store,
+    fleet,
+    questions,
+    holds,
+    builtIn: once(() =>
+      withBundle(
         options.agentBundle ?? join(dirname(fileURLToPath(import.meta.url)), "../../agent/dist/agent.cjs"),
-      cacheDir: join(home, "cache"),
-    }),
-  );
+      ),
+    ),
+    withBundle,
+    cacheDir,
+    log,
+  });
   const logins = new Logins({
     pin: (name) => store.pin(name),
     passphrase: () =>
@@ -160,7 +170,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     store,
     logins,
     fleet,
-    runtime,
+    upgrades,
     trust: {
       cluster,
       servers: [url],
@@ -317,6 +327,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     logs,
     planner,
     runs,
+    upgrades,
     questions,
     publisher,
     cloudFile,
@@ -350,6 +361,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     for (const host of lastGood.cloud.hosts) void knock(host, lastGood);
   }, 10_000);
 
+  upgrades.resume();
   runs.resume();
   const file: ServerFile = {
     pid: process.pid,
@@ -367,6 +379,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     clearInterval(ticker);
     clearInterval(knocker);
     runs.stop();
+    upgrades.stop();
     rmSync(serverFile, { force: true });
     await bus.close();
     await nats.stop();

@@ -151,7 +151,8 @@ function makeFolder(folder: string): void {
   }
 }
 
-function syncFolder(folder: string): void {
+/** Puts the names in a folder on disk. */
+export function syncFolder(folder: string): void {
   const descriptor = openSync(folder, "r");
   try {
     fsyncSync(descriptor);

@@ -2,7 +2,8 @@ import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { agentUnit, hostPaths, StackctlError } from "@stackctl/protocol";
+import { dirname, join } from "node:path";
+import { agentUnit, goBackUnits, hostPaths, StackctlError } from "@stackctl/protocol";
 import { change, commandFailed, mustSucceed } from "./command.ts";
 import { fileFailed, readOrNull } from "./files.ts";
 import type { System } from "./host.ts";
@@ -17,10 +18,14 @@ const leaveScript = [
   'systemctl stop "$1"',
   'find "$4" -mindepth 1 -maxdepth 1 ! -name identity.json ! -name leaving -exec rm -rf -- {} +',
   'systemctl disable --quiet "$1"',
+  'systemctl stop "$5" 2>/dev/null || true',
+  'rm -f -- "$6" "$7" "$8"',
   'rm -rf -- "$2" "$3" "$4"',
   "systemctl daemon-reload",
   'systemctl reset-failed "$1" 2>/dev/null || true',
 ].join("\n");
+
+const unitFolder = dirname(hostPaths.unit);
 
 /** The rest of the machine. */
 export function linuxSystem(): System {
@@ -61,6 +66,10 @@ export function linuxSystem(): System {
         hostPaths.unit,
         hostPaths.root,
         hostPaths.state,
+        // What an upgrade's way back left.
+        goBackUnits.timer,
+        ...["timers.target.wants", "."].map((folder) => join(unitFolder, folder, goBackUnits.timer)),
+        join(unitFolder, goBackUnits.service),
       ];
       const { code, stdout, stderr } = await query(
         "systemd-run",

@@ -784,6 +784,7 @@ describe.each(cases)("$type", (given) => {
     expect(bind(behaviours, resource).owns()).toEqual(given.owns);
     const before = host.snapshot();
     const images = [...host.imageIds];
+    const parameters = new Map(host.kernelParameters);
     await bind(behaviours, resource).remove(context, new Set(given.owns));
     const after = host.snapshot();
     for (const what of given.owns) {
@@ -797,6 +798,9 @@ describe.each(cases)("$type", (given) => {
       if (kind === "package") expect(after.packages[name], what).toBe(before.packages[name]);
       if (kind === "unit") expect(after.units[name], what).toEqual(before.units[name]);
       if (kind === "container") expect(after.containers[name], what).toEqual(before.containers[name]);
+      if (kind === "sysctl") expect(host.system.kernelParameter(name), what).toBe(parameters.get(name));
+      if (kind === "user") expect(host.accounts.user(name), what).not.toBeNull();
+      if (kind === "group") expect(host.accounts.group(name), what).not.toBeNull();
       if (kind === "image") expect([...host.imageIds]).toEqual(images);
     }
   });

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { hostPaths, type SystemdUnitSpec } from "@stackctl/protocol";
 import { fileState, fileStateWanted, type Behaviour, type Context, type State } from "../engine/resource.ts";
+import { removeUpTo } from "./aside.ts";
 
 const mode = 0o644;
 /** Fields whose change means that it has to be started anew. */
@@ -54,7 +55,7 @@ export const systemdUnit: Behaviour<"systemd-unit"> = {
       await host.units.stop(unit);
       await host.units.disable(unit);
     }
-    host.files.remove(fileOf(spec, name));
+    removeUpTo(host, fileOf(spec, name), kind === "unit" ? fileOf(spec, name) : folderOf(spec), "file");
     await host.units.reload();
     // A package's unit stays, and runs on without what was added; the note goes last, for the restart is owed until then.
     const added = kind === "drop-in" && host.files.read(loadedOf(name)) !== null;
@@ -85,8 +86,12 @@ export const systemdUnit: Behaviour<"systemd-unit"> = {
 };
 
 function fileOf({ unit, kind }: SystemdUnitSpec, name: string): string {
-  const own = `/etc/systemd/system/${unit}`;
-  return kind === "unit" ? own : `${own}.d/stackctl-${name}.conf`;
+  return kind === "unit" ? `/etc/systemd/system/${unit}` : `${folderOf({ unit })}/stackctl-${name}.conf`;
+}
+
+/** Where what is added to a package's unit is. */
+function folderOf({ unit }: Pick<SystemdUnitSpec, "unit">): string {
+  return `/etc/systemd/system/${unit}.d`;
 }
 
 /** Digest of what it was last started with, or that systemd was last told to read; empty while that is due. */

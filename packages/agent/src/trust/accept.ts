@@ -161,7 +161,8 @@ function assertAlive(header: DocumentHeader | RequestHeader, floors: Floors, now
     );
 }
 
-function newer(a: string, b: string): boolean {
+/** True when version `a` is newer than `b`. */
+export function newer(a: string, b: string): boolean {
   const left = a.split(".").map(Number);
   const right = b.split(".").map(Number);
   for (let i = 0; i < 3; i++) {

@@ -31,6 +31,7 @@ const host = (name: string, more: Partial<HostStatus> = {}): HostStatus => ({
   state: "ok",
   since: "2026-01-02T14:00:00.000Z",
   agentVersion: "0.1.0",
+  agentRelease: "0.1.0-0123abcd",
   bootedAt: "2026-01-02T10:20:40.000Z",
   documents: { good: 3, all: 3 },
   drift: [],

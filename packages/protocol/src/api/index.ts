@@ -6,6 +6,7 @@ import { outcome, resourceOutcome, resourceResult } from "../outcome.ts";
 import { scope } from "./scope.ts";
 import { renderView, runRow } from "./show.ts";
 import { imageMethods } from "./images.ts";
+import { upgradeMethods } from "./upgrade.ts";
 
 export * from "./scope.ts";
 export * from "./show.ts";
@@ -147,6 +148,8 @@ export const statusResult = z.strictObject({
       /** When the state began. */
       since: z.nullable(instant),
       agentVersion: z.nullable(z.string()),
+      /** Name of the release that its agent runs. */
+      agentRelease: z.nullable(z.string()),
       bootedAt: z.nullable(instant),
       documents: z.strictObject({ good: count, all: count }),
       /** Ids of resources that differ now. */
@@ -397,6 +400,7 @@ export const apiMethods = {
     request: z.strictObject({ host: hostName, by: z.string().check(z.maxLength(64)) }),
     answer: z.strictObject({ runId: count, joined: z.boolean() }),
   },
+  ...upgradeMethods,
   "host-forget-key": {
     /** A host, or the jump host with or without its port. */
     request: z.strictObject({ host: pinName }),

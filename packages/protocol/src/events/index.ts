@@ -86,6 +86,8 @@ export type AgentEvent = z.infer<typeof agentEvent>;
 /** An agent's heartbeat: all that it has, so that losing any number of them loses nothing. */
 export const agentStatus = z.strictObject({
   version: text,
+  /** The release that it runs; missing: it is from before agents told, or in no release's folder. */
+  release: z.optional(text),
   bootId: z.uuid(),
   /** Unix time of the agent's process start, milliseconds. */
   startedAtMs: z.number(),

@@ -8,6 +8,7 @@ import { maxLogLines } from "../log-lines.ts";
 import { clusterName, serviceName } from "../names.ts";
 import { change, resourceOutcome } from "../outcome.ts";
 import { pruneRequest } from "./prune.ts";
+import { releaseRequests } from "./upgrade.ts";
 
 /** How long a request may be acted on after it was issued. */
 export const requestLifeSeconds = 30;
@@ -95,6 +96,7 @@ export const agentRequest = z.discriminatedUnion("kind", [
    * once that has arrived, the agent goes without being asked again, whatever ends in between.
    */
   z.strictObject({ kind: z.literal("leave") }),
+  ...releaseRequests,
   /** What are you; answered by {@link factsAnswer}. */
   z.strictObject({
     kind: z.literal("facts"),

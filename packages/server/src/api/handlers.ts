@@ -18,6 +18,8 @@ import type { Planner } from "../run/planner.ts";
 import type { Publisher } from "../run/publisher.ts";
 import { assertRemovable, describeRemoval } from "../run/removal.ts";
 import type { Runs } from "../run/runs.ts";
+import { hostsOf } from "../run/scope.ts";
+import type { Upgrades } from "../run/upgrades.ts";
 import type { Store } from "../store/store.ts";
 import type { Vault } from "../vault/vault.ts";
 import { pinNamed, type Logins } from "../bootstrap/logins.ts";
@@ -45,6 +47,7 @@ export interface HandlersOptions {
   readonly logs: Logs;
   readonly planner: Planner;
   readonly runs: Runs;
+  readonly upgrades: Upgrades;
   readonly questions: Questions;
   readonly publisher: Publisher;
   readonly cloudFile: string;
@@ -61,7 +64,7 @@ export interface HandlersOptions {
 
 /** Every call of the command line. */
 export function handlers(options: HandlersOptions): ApiHandlers {
-  const { store, vault, logins, fleet, holds, planner, runs, questions, publisher, load } = options;
+  const { store, vault, logins, fleet, holds, planner, runs, upgrades, questions, publisher, load } = options;
   const cluster = store.cloud()?.cluster;
   if (cluster === undefined) throw new Error("the store holds no cloud");
   return {
@@ -183,6 +186,14 @@ export function handlers(options: HandlersOptions): ApiHandlers {
     "logs-end": ({ reading }) => {
       options.logs.end(reading);
       return {};
+    },
+    "agent-upgrade": async ({ hosts, bundle, by }) => {
+      await options.settled;
+      return upgrades.ask(hostsOf(load().cloud, hosts.length === 0 ? "aio" : hosts), bundle, by);
+    },
+    "agent-upgrade-news": async ({ id, waitMs }) => {
+      if (waitMs > 0 && upgrades.view(id).state === "running") await upgrades.news(waitMs);
+      return upgrades.view(id);
     },
     "host-forget-key": ({ host }) => {
       const pinned = pinNamed(host, load().cloud);

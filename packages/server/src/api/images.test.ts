@@ -51,7 +51,7 @@ beforeEach(() => {
     store.decide("t", {
       ...{ type: "host.enrolled", host: name, incarnation: 1, nkey: "U", eventKey: "e", sealKey: "s" },
       ...{ release: "r", bootId: "b", run: 1 },
-    } as Decision);
+    });
 });
 afterEach(() => {
   store.close();
@@ -67,8 +67,8 @@ const options = (): ImagesOptions => ({
   },
   runs: {
     underWay: () => underWay,
-    start: (scope, _loaded, _cause, _by, first = []) => {
-      started.push({ scope, first });
+    start: (scope, _loaded, _cause, _by, first) => {
+      started.push({ scope, first: first ?? [] });
       return { runId: 7, joined: false };
     },
   },

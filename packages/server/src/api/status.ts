@@ -122,6 +122,7 @@ export function statusOf(
       state,
       since,
       agentVersion: status?.version ?? null,
+      agentRelease: status?.release ?? null,
       bootedAt:
         status === null || state === "new" ? null : new Date(now - status.uptimeSeconds * 1000).toISOString(),
       documents: { good: state === "ok" ? goodServices.size : 0, all: documents.length },
@@ -140,6 +141,7 @@ export function statusOf(
       state: "orphaned",
       since: null,
       agentVersion: status?.version ?? null,
+      agentRelease: status?.release ?? null,
       bootedAt: null,
       documents: { good: 0, all: 0 },
       drift: [],

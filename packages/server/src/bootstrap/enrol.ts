@@ -50,7 +50,7 @@ export async function enrolHost(options: {
   return answer;
 }
 
-/** Pushes the runtime to an enrolled host and starts the agent anew with it. */
+/** Pushes the runtime to an enrolled host whose agent is from before releases came over NATS, and starts it anew with it. */
 export async function upgradeAgent(
   session: SshSession,
   runtime: Runtime,
@@ -166,8 +166,10 @@ async function pushAgent(
       },
     );
   }
-  const swap = 'set -e; ln -sfn "$1" "$2.new"; mv -fT "$2.new" "$2"';
-  await must(session, ["sh", "-c", swap, "switch", folder, hostPaths.current], "switch to the release");
+  // A way back from an upgrade that was never confirmed is not to undo this.
+  const swap = 'set -e; rm -f "$3"; ln -sfn "$1" "$2.new"; mv -fT "$2.new" "$2"';
+  const paths = [folder, hostPaths.current, hostPaths.former];
+  await must(session, ["sh", "-c", swap, "switch", ...paths], "switch to the release");
 }
 
 /** Writes the unit when it differs, makes it start at boot, and starts the agent anew. */

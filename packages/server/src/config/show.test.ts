@@ -50,6 +50,7 @@ describe("configOf", () => {
         "registry": "null default",
         "server.address": "null default",
         "server.port": "4222 default",
+        "ssh.jumpHost": "null default",
         "ssh.port": "22 default",
         "ssh.privateKey": "null default",
         "ssh.user": ""root" default",

@@ -9,6 +9,7 @@ import type { SshSession } from "../bootstrap/ssh.ts";
 import type { Cloud, CloudHost } from "../config/model.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Store } from "../store/store.ts";
+import type { Upgrades } from "./upgrades.ts";
 
 /** How long a known agent may be silent before it is looked after over SSH. */
 const graceMs = 15_000;
@@ -19,8 +20,8 @@ export interface EnrollerOptions {
   readonly store: Store;
   readonly logins: Logins;
   readonly fleet: Fleet;
-  /** The runtime that is pushed; made once. */
-  readonly runtime: () => Promise<Runtime>;
+  /** Knows the release that is pushed, and brings agents that are connected to it. */
+  readonly upgrades: Pick<Upgrades, "bring" | "over" | "running" | "wanted">;
   /** What every new agent is told, beside its own name. */
   readonly trust: Pick<EnrolmentOrder, "cluster" | "servers" | "ca" | "documentKeys" | "epochFloor">;
   /** Lets the agent in: nats-server's accounts, its consumer, its heartbeats. */
@@ -59,7 +60,9 @@ export class Enroller {
     const known = store.agent(host.name);
     // A run that was killed after it had done this has changed it all the same.
     const asItWas = known?.run === report.run ? "changed" : "unchanged";
-    const { release } = await this.#options.runtime();
+    const { upgrades } = this.#options;
+    const all = cloud.hosts.filter(({ name }) => store.run(report.run)?.hosts.includes(name) === true);
+    await upgrades.over(host.name, report.say);
     // A heartbeat may be ten seconds old; whether the agent is there is known only by asking.
     if (
       known !== null &&
@@ -68,8 +71,12 @@ export class Enroller {
     ) {
       fleet.lost(host.name);
     }
-    if (known !== null && (await this.#connected(host.name, graceMs, report)) && known.release === release)
-      return asItWas;
+    // An agent that does not say what it runs is from before releases came over NATS.
+    const isOld = (): boolean => known !== null && upgrades.running(host.name) === null;
+    if (known !== null && (await this.#connected(host.name, graceMs, report)) && !isOld()) {
+      const brought = await upgrades.bring(host, all, report.run, report.say);
+      return brought === "changed" ? brought : asItWas;
+    }
 
     const session = await this.#reach(host, cloud, report);
     if (session === null) return asItWas;
@@ -78,9 +85,10 @@ export class Enroller {
         if (store.pin(pinName) === null)
           store.decide("server", { type: "host.pinned", host: pinName, fingerprint });
       }
-      const runtime = await this.#options.runtime();
+      const runtime = await upgrades.wanted();
       if (known !== null) {
-        if (known.release !== release && fleet.presence(host.name)?.state === "ok") {
+        const { release } = runtime;
+        if (isOld() && fleet.presence(host.name)?.state === "ok") {
           report.say("upgrading the agent");
           await upgradeAgent(session, runtime, report.say);
           store.decide("server", { type: "host.pushed", host: host.name, release, run: report.run });
@@ -95,7 +103,10 @@ export class Enroller {
             run: report.run,
           });
           fleet.add(host.name, null, 0);
-          if (await this.#connected(host.name, graceMs, report)) return "changed";
+          if (await this.#connected(host.name, graceMs, report)) {
+            if (!isOld()) await upgrades.bring(host, all, report.run, report.say);
+            return "changed";
+          }
         }
       }
       await this.#enrol(host, cloud, session, runtime, report);

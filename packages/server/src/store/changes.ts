@@ -1,5 +1,12 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { Cause, DocumentBody, Outcome, ResourceResult, Scope } from "@stackctl/protocol";
+import type {
+  Cause,
+  DocumentBody,
+  Outcome,
+  ReleaseManifest,
+  ResourceResult,
+  Scope,
+} from "@stackctl/protocol";
 
 /** What became of one resource in a run, as it is kept. */
 export interface KeptResource {
@@ -7,6 +14,29 @@ export interface KeptResource {
   readonly outcome: ResourceResult;
   readonly why?: string;
 }
+
+/** How far the agent of one host is in an upgrade. */
+export type UpgradeStep =
+  /** Its turn has not come. */
+  | "waiting"
+  /** It was told to run the release; `before` is kept with this. */
+  | "started"
+  /** It runs the release, well, and was confirmed. */
+  | "well"
+  | "unchanged"
+  | "skipped"
+  | "failed"
+  /** It ran well, and is taken back because another host did not. */
+  | "returning"
+  | "returned";
+
+/** What an agent held before it was told to run another release. */
+export type HeldBefore = readonly {
+  readonly service: string;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly digest: string;
+}[];
 
 /**
  * Every decision that the server takes. A decision is appended to the log and applied to the tables in one
@@ -112,6 +142,39 @@ export type Decision =
       readonly why: string;
       readonly by: string;
     }
+  /** Agents are brought to this release, the canary first. */
+  | {
+      readonly type: "upgrade.started";
+      readonly manifest: ReleaseManifest;
+      /** The release built into the server, when this one was given in its place; else null. */
+      readonly insteadOf: string | null;
+      /** The run that needs it; 0: a person asked. */
+      readonly run: number;
+      readonly hosts: readonly {
+        readonly host: string;
+        readonly canary: boolean;
+        /** The release that it ran. */
+        readonly from: string | null;
+        readonly step: UpgradeStep;
+        readonly why: string | null;
+      }[];
+    }
+  | {
+      readonly type: "upgrade.stepped";
+      readonly upgrade: number;
+      readonly host: string;
+      readonly step: UpgradeStep;
+      readonly why: string | null;
+      /** With `started` only. */
+      readonly before?: HeldBefore;
+    }
+  | {
+      readonly type: "upgrade.ended";
+      readonly upgrade: number;
+      readonly outcome: "changed" | "failed";
+      readonly why: string | null;
+      readonly seconds: number;
+    }
   | { readonly type: "hold.released"; readonly host: string | null; readonly service: string | null }
   | { readonly type: "permit.given"; readonly wish: string }
   | { readonly type: "permit.returned"; readonly wish: string };
@@ -141,6 +204,11 @@ export const decisionTables = `
     service TEXT NOT NULL, resource TEXT NOT NULL, wantedAt TEXT NOT NULL, givenAt TEXT) STRICT;
   CREATE TABLE IF NOT EXISTS hold (host TEXT NOT NULL, service TEXT NOT NULL, until TEXT NOT NULL, why TEXT NOT NULL, by TEXT NOT NULL,
     PRIMARY KEY (host, service)) STRICT;
+  CREATE TABLE IF NOT EXISTS upgrade (id INTEGER PRIMARY KEY, manifest TEXT NOT NULL, insteadOf TEXT, run INTEGER NOT NULL,
+    startedAt TEXT NOT NULL, endedAt TEXT, outcome TEXT, why TEXT, seconds REAL) STRICT;
+  CREATE TABLE IF NOT EXISTS upgradeHost (upgrade INTEGER NOT NULL, host TEXT NOT NULL, canary INTEGER NOT NULL, "from" TEXT,
+    step TEXT NOT NULL, why TEXT, before TEXT, startedAt TEXT, endedAt TEXT, PRIMARY KEY (upgrade, host)) STRICT;
+  CREATE TABLE IF NOT EXISTS chosenRelease (one INTEGER PRIMARY KEY CHECK (one = 1), manifest TEXT NOT NULL, insteadOf TEXT NOT NULL) STRICT;
   CREATE UNIQUE INDEX IF NOT EXISTS permit_holder ON permit (cluster) WHERE givenAt IS NOT NULL;
 `;
 
@@ -162,12 +230,15 @@ export const decisionTableNames = [
   "imageBuild",
   "permit",
   "hold",
+  "upgrade",
+  "upgradeHost",
+  "chosenRelease",
 ] as const;
 
 /**
  * Applies one decision to the tables. The same log gives the same tables: it reads nothing but the decision,
  * the time it was logged at and the tables themselves.
- * @returns the new run's id for `run.started` and `removal.started`, else null
+ * @returns the new id for `run.started`, `removal.started` and `upgrade.started`, else null
  */
 export function applyDecision(db: DatabaseSync, at: string, decision: Decision): number | null {
   const run = (sql: string, ...values: (string | number | null)[]): void => {
@@ -307,6 +378,60 @@ export function applyDecision(db: DatabaseSync, at: string, decision: Decision):
         decision.until,
         decision.why,
         decision.by,
+      );
+      return null;
+    case "upgrade.started": {
+      const { lastInsertRowid } = db
+        .prepare("INSERT INTO upgrade (manifest, insteadOf, run, startedAt) VALUES (?, ?, ?, ?)")
+        .run(JSON.stringify(decision.manifest), decision.insteadOf, decision.run, at);
+      const id = Number(lastInsertRowid);
+      for (const { host, canary, from, step, why } of decision.hosts)
+        run(
+          'INSERT INTO upgradeHost (upgrade, host, canary, "from", step, why) VALUES (?, ?, ?, ?, ?, ?)',
+          id,
+          host,
+          canary ? 1 : 0,
+          from,
+          step,
+          why,
+        );
+      return id;
+    }
+    case "upgrade.stepped": {
+      const { upgrade, host, step, why, before } = decision;
+      run(
+        "UPDATE upgradeHost SET step = ?, why = ? WHERE upgrade = ? AND host = ?",
+        step,
+        why,
+        upgrade,
+        host,
+      );
+      const column = step === "started" || step === "returning" ? "startedAt" : "endedAt";
+      run(`UPDATE upgradeHost SET ${column} = ? WHERE upgrade = ? AND host = ?`, at, upgrade, host);
+      if (before !== undefined)
+        run(
+          "UPDATE upgradeHost SET before = ? WHERE upgrade = ? AND host = ?",
+          JSON.stringify(before),
+          upgrade,
+          host,
+        );
+      return null;
+    }
+    case "upgrade.ended":
+      run(
+        "UPDATE upgrade SET endedAt = ?, outcome = ?, why = ?, seconds = ? WHERE id = ?",
+        at,
+        decision.outcome,
+        decision.why,
+        decision.seconds,
+        decision.upgrade,
+      );
+      if (decision.outcome === "failed") return null;
+      // What was tried and found well is what hosts are brought to from now on.
+      run("DELETE FROM chosenRelease");
+      run(
+        "INSERT INTO chosenRelease SELECT 1, manifest, insteadOf FROM upgrade WHERE id = ? AND insteadOf IS NOT NULL",
+        decision.upgrade,
       );
       return null;
     case "hold.released":

@@ -7,10 +7,18 @@ import {
   type DocumentBody,
   type EventView,
   type Outcome,
+  type ReleaseManifest,
   type ResourceOutcome,
   type Scope,
 } from "@stackctl/protocol";
-import { applyDecision, decisionTables, type Decision, type KeptResource } from "./changes.ts";
+import {
+  applyDecision,
+  decisionTables,
+  type Decision,
+  type HeldBefore,
+  type KeptResource,
+  type UpgradeStep,
+} from "./changes.ts";
 import { keptEvents, projectionTables } from "./projection-tables.ts";
 
 type Row = Record<string, SQLOutputValue>;
@@ -110,6 +118,34 @@ export interface HoldRow {
   readonly by: string;
 }
 
+/** An upgrade of agents. */
+export interface UpgradeRow {
+  readonly id: number;
+  readonly manifest: ReleaseManifest;
+  /** The release built into the server, when another was given in its place. */
+  readonly insteadOf: string | null;
+  /** 0: a person asked. */
+  readonly run: number;
+  readonly startedAt: string;
+  readonly endedAt: string | null;
+  readonly outcome: "changed" | "failed" | null;
+  readonly why: string | null;
+  readonly seconds: number | null;
+}
+
+/** One host of an upgrade. */
+export interface UpgradeHostRow {
+  readonly host: string;
+  readonly canary: boolean;
+  readonly from: string | null;
+  readonly step: UpgradeStep;
+  readonly why: string | null;
+  /** Null: it was not started. */
+  readonly before: HeldBefore | null;
+  readonly startedAt: string | null;
+  readonly endedAt: string | null;
+}
+
 /** When a host was last heard of and what it said. */
 export interface SeenRow {
   readonly host: string;
@@ -161,7 +197,7 @@ export class Store {
 
   /**
    * Records a decision: once this returns it is on disk and in the tables, and may be acted on.
-   * @returns the new run's id for `run.started` and `removal.started`, else null
+   * @returns the new id for `run.started`, `removal.started` and `upgrade.started`, else null
    */
   decide(by: string, decision: Decision): number | null {
     return this.#transaction(() => {
@@ -373,6 +409,36 @@ export class Store {
     }));
   }
 
+  upgrade(id: number): UpgradeRow | null {
+    const row = this.#one("SELECT * FROM upgrade WHERE id = ?", id);
+    return row === null ? null : upgradeRow(row);
+  }
+
+  /** Upgrades that were decided and have not ended; at most one. */
+  openUpgrades(): UpgradeRow[] {
+    return this.#all("SELECT * FROM upgrade WHERE endedAt IS NULL ORDER BY id").map(upgradeRow);
+  }
+
+  /** The hosts of an upgrade, in the order of its decision. */
+  upgradeHosts(upgrade: number): UpgradeHostRow[] {
+    return this.#all("SELECT * FROM upgradeHost WHERE upgrade = ? ORDER BY rowid", upgrade).map((row) => ({
+      host: text(row, "host"),
+      canary: integer(row, "canary") === 1,
+      from: optionalText(row, "from"),
+      step: text(row, "step") as UpgradeStep,
+      why: optionalText(row, "why"),
+      before: row["before"] === null ? null : json(row, "before"),
+      startedAt: optionalText(row, "startedAt"),
+      endedAt: optionalText(row, "endedAt"),
+    }));
+  }
+
+  /** The release that a person chose in place of the one built into the server; null: none. */
+  chosenRelease(): { readonly manifest: ReleaseManifest; readonly insteadOf: string } | null {
+    const row = this.#one("SELECT * FROM chosenRelease");
+    return row === null ? null : { manifest: json(row, "manifest"), insteadOf: text(row, "insteadOf") };
+  }
+
   /** Every hold that was not released, those too whose time is over. */
   holds(): HoldRow[] {
     return this.#all("SELECT * FROM hold ORDER BY until").map((row) => ({
@@ -567,6 +633,20 @@ function runRow(row: Row): RunRow {
     cause: json(row, "cause"),
     startedAt: text(row, "startedAt"),
     endedAt: optionalText(row, "endedAt"),
+    seconds: row["seconds"] === null ? null : Number(row["seconds"]),
+  };
+}
+
+function upgradeRow(row: Row): UpgradeRow {
+  return {
+    id: integer(row, "id"),
+    manifest: json(row, "manifest"),
+    insteadOf: optionalText(row, "insteadOf"),
+    run: integer(row, "run"),
+    startedAt: text(row, "startedAt"),
+    endedAt: optionalText(row, "endedAt"),
+    outcome: optionalText(row, "outcome") as UpgradeRow["outcome"],
+    why: optionalText(row, "why"),
     seconds: row["seconds"] === null ? null : Number(row["seconds"]),
   };
 }
