@@ -191,6 +191,9 @@ describe("a change by hand", () => {
 
 containerClaims(() => ({ lab, stack }));
 
+// Before what takes an agent's memory away: a host that does not know what was there before it keeps all of it.
+removalClaims(() => ({ lab, stack }));
+
 describe("plan", () => {
   const edit = (from: string, to: string): void => {
     const text = readFileSync(stack.cloudFile, "utf8");
@@ -523,7 +526,9 @@ describe("a host that is not as it should be", () => {
         writeFileSync(stranger.cloudFile, change + port);
       };
       own(text.replace(/proxy: http[^,} ]+/, "proxy: null"));
-      expect((await stranger.run(["preflight", "compute1"])).code).toBe(0);
+      const taken = await stranger.run(["preflight", "compute1"]);
+      expect(taken.code, taken.stdout).toBe(1);
+      expect(taken.stdout).toMatch(/compute1: .*another cloud/);
       own(
         text
           .replace(/proxy: http[^,} ]+/, "proxy: null")
@@ -601,4 +606,3 @@ describe("the proxy's password", () => {
   });
 });
 
-removalClaims(() => ({ lab, stack }));

@@ -795,6 +795,8 @@ export class Agent {
     if (this.#statusTimer !== null) return;
     this.#statusTimer = setTimeout(() => {
       this.#statusTimer = null;
+      // One that is stopped says nothing more: its state may be gone by now.
+      if (this.#isStopped()) return;
       const { state } = this.#options;
       const { running } = this.#options.releases;
       const status: AgentStatus = {
