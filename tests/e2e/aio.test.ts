@@ -605,4 +605,3 @@ describe("the proxy's password", () => {
     ).toBe("600 root");
   });
 });
-
