@@ -21,7 +21,8 @@ const traces: Readonly<Record<string, readonly string[]>> = {
   packages: [
     "sh",
     "-c",
-    "dpkg-query -W -f '${Package}\\n' docker.io containerd runc chrony 2>/dev/null || true",
+    // dpkg goes on naming what was purged, as not installed.
+    "dpkg-query -W -f '${db:Status-Status} ${Package}\\n' docker.io containerd runc chrony 2>/dev/null | grep '^installed' || true",
   ],
   apt: [
     "sh",
