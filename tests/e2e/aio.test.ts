@@ -544,7 +544,7 @@ describe("a host that is not as it should be", () => {
       const changed = await stranger.run(["preflight", "compute2"]);
       expect(changed.stdout).toContain("host key changed");
       // The file says what the key must be, so it is the file that may be wrong.
-      expect(changed.stdout).toMatch(/if SHA256:\S+ is right/);
+      expect(changed.stdout).toMatch(/if SHA256:\S+ is right [\s\S]*mend hostKey in\s+cloud\.yaml/);
       own(
         text
           .replace(/proxy: http[^,} ]+/, "proxy: null")

@@ -72,6 +72,10 @@ export function logsClaims(given: () => { readonly lab: Lab; readonly stack: Sta
       } finally {
         await until("nothing is left", 30, async () => ((await readers(lab, host)) === 0 ? true : null));
       }
+      // Status takes a heartbeat or three to notice; the next claim wants this agent to answer.
+      await until("the agent answers again", 30, async () =>
+        (await stack.run(["logs", "chrony", host, "-n", "1"])).stderr.includes("not shown") ? null : true,
+      );
       await green(stack, 30);
     });
 
@@ -82,9 +86,7 @@ export function logsClaims(given: () => { readonly lab: Lab; readonly stack: Sta
         const ended = await stack.run(["logs", "chrony", "-n", "1000"]);
         expect(ended.code, ended.stderr).toBe(0);
         expect(ended.stderr.match(/^compute1 .*its lines are not shown$/gm)).toHaveLength(1);
-        // A busy host's journal may have let go of lines as old as these.
-        const shown = controllers(lab).filter((host) => ended.stdout.includes(` ${host} `));
-        expect(shown.length, ended.stdout).toBeGreaterThanOrEqual(2);
+        for (const host of controllers(lab)) expect(ended.stdout, ended.stderr).toContain(` ${host} `);
         expect(ended.stdout).not.toMatch(/ compute1 /);
       } finally {
         await powerOn(lab, "compute1");

@@ -10,6 +10,7 @@ import type { Cloud, CloudHost } from "../config/model.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Store } from "../store/store.ts";
 import type { Upgrades } from "./upgrades.ts";
+import { untilNews } from "../until-news.ts";
 
 /** How long a known agent may be silent before it is looked after over SSH. */
 const graceMs = 15_000;
@@ -211,15 +212,7 @@ export class Enroller {
       const left = until - Date.now();
       if (left <= 0 || presence === null || presence.state === "absent" || report.stopped()) return false;
       report.say(`waiting for the agent`);
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          clearTimeout(timer);
-          off();
-          resolve();
-        };
-        const off = fleet.onNews(host, done);
-        const timer = setTimeout(done, left);
-      });
+      await untilNews((heard) => fleet.onNews(host, heard), left);
     }
   }
 }

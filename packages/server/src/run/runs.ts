@@ -25,6 +25,7 @@ import type { Publisher } from "./publisher.ts";
 import { leaveSteps, leftBehind, servicesOf } from "./removal.ts";
 import { applyResultOf } from "./result.ts";
 import { hostsOf, scopeText } from "./scope.ts";
+import { untilNews } from "../until-news.ts";
 
 /** The first step of every host: its agent is there, in the right version. */
 export const enrolStep = "enrol";
@@ -296,15 +297,10 @@ export class Runs {
 
   /** Resolves at the next news of any run, or after `waitMs`. */
   async news(waitMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        this.#emitter.off("news", done);
-        resolve();
-      };
-      const timer = setTimeout(done, waitMs);
-      this.#emitter.on("news", done);
-    });
+    await untilNews((heard) => {
+      this.#emitter.on("news", heard);
+      return () => this.#emitter.off("news", heard);
+    }, waitMs);
   }
 
   /** Something that a view shows has changed. */
@@ -759,15 +755,7 @@ export class Runs {
 
   /** Resolves at the next news of a host, or after `waitMs`. */
   async #newsOf(host: string, waitMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        off();
-        resolve();
-      };
-      const off = this.#options.fleet.onNews(host, done);
-      const timer = setTimeout(done, waitMs);
-    });
+    await untilNews((heard) => this.#options.fleet.onNews(host, heard), waitMs);
   }
 
   #begin(active: Active, host: string, service: string): Live {

@@ -17,6 +17,7 @@ import type { Holds } from "../fleet/holds.ts";
 import type { HeldBefore, UpgradeStep } from "../store/changes.ts";
 import type { Store, UpgradeHostRow, UpgradeRow } from "../store/store.ts";
 import { canaryOf, hear, judge, told, type Heard } from "./upgrade-rule.ts";
+import { untilNews } from "../until-news.ts";
 
 /** So many hosts at once, after the canary. */
 const parallel = 16;
@@ -222,15 +223,10 @@ export class Upgrades {
 
   /** Resolves at the next news of the upgrade, or after `waitMs`. */
   async news(waitMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        this.#emitter.off("news", done);
-        resolve();
-      };
-      const timer = setTimeout(done, waitMs);
-      this.#emitter.on("news", done);
-    });
+    await untilNews((heard) => {
+      this.#emitter.on("news", heard);
+      return () => this.#emitter.off("news", heard);
+    }, waitMs);
   }
 
   /** Ends taking steps; what is under way goes on when the server starts again. */
@@ -517,15 +513,7 @@ export class Upgrades {
   }
 
   async #hostNews(host: string, waitMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        off();
-        resolve();
-      };
-      const off = this.#options.fleet.onNews(host, done);
-      const timer = setTimeout(done, waitMs);
-    });
+    await untilNews((heard) => this.#options.fleet.onNews(host, heard), waitMs);
   }
 
   /** Waits for the end of an upgrade and says meanwhile how far a host is in it. */
