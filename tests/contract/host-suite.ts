@@ -151,7 +151,7 @@ export const hostClaims: readonly HostClaim[] = [
         return { known, active, enabled, stale };
       };
       files.write(ownUnit.file, ownUnit.text, 0o644);
-      await units.reload();
+      await units.load(ownUnit.name);
       const stopped = { known: true, active: false, enabled: false, stale: false };
       assert.deepEqual(await status(), stopped);
       await units.enable(ownUnit.name);
@@ -177,9 +177,14 @@ export const hostClaims: readonly HostClaim[] = [
       for (const edit of edits) {
         edit();
         assert.deepEqual(await status(), { ...running, stale: true });
-        await units.reload();
+        await units.load(ownUnit.name);
         assert.deepEqual(await status(), running);
       }
+      // While it runs, too: systemd keeps what it knows of a unit that it has in use.
+      await units.disable(ownUnit.name);
+      assert.deepEqual(await status(), { ...running, enabled: false });
+      await units.enable(ownUnit.name);
+      assert.deepEqual(await status(), running);
       await units.stop(ownUnit.name);
       await units.disable(ownUnit.name);
       assert.deepEqual(await status(), stopped);

@@ -106,7 +106,9 @@ export interface Units {
   stop(name: string): Promise<void>;
   /** Lets it no longer start at boot; one that does not exist is fine. */
   disable(name: string): Promise<void>;
-  /** Reads unit files anew. */
+  /** Lets systemd have a unit's file as it is on the disk. Only of what it knew: a first drop-in in a new folder asks for {@link reload}. */
+  load(name: string): Promise<void>;
+  /** Reads all unit files anew; a second of a busy host's time. */
   reload(): Promise<void>;
 }
 

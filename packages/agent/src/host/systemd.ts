@@ -1,5 +1,5 @@
 import { StackctlError } from "@stackctl/protocol";
-import { change, commandFailed, mustSucceed } from "./command.ts";
+import { mustSucceed } from "./command.ts";
 import type { Units } from "./host.ts";
 import { lastLines, query } from "./query.ts";
 
@@ -40,6 +40,15 @@ export function parseUnitStates(text: string): UnitStates | null {
 /** Units by systemd. */
 export function linuxUnits(): Units {
   const states = together(askStates);
+  // One step, and the dearest of all: systemd reads every unit anew and runs its generators.
+  const reload = (): Promise<void> => must(["daemon-reload"]);
+  const startAnew = async (name: string, how: "start" | "restart"): Promise<void> => {
+    // systemd refuses a start after five within 10 s, whoever asked for them; ours are deliberate, and this starts the count
+    // anew. One that it has only just seen has no count.
+    const { load, startedMs } = await states(name);
+    if (load === "loaded" && startedMs !== null) await must(["reset-failed", "--", name]);
+    await must([how, "--", name], whyNot(name), 120_000);
+  };
   return {
     status: async (name) => {
       const { load, active, file, stale, startedMs } = await states(name);
@@ -52,35 +61,28 @@ export function linuxUnits(): Units {
       };
     },
     enable: async (name) => {
-      mustSucceed(await change(purposeOf(name), ["systemctl", "enable", "--quiet", "--", name], 60_000));
+      await must(["enable", "--no-reload", "--quiet", "--", name]);
+      if ((await states(name)).file !== "enabled") await reload();
     },
     restart: async (name) => {
-      // systemd refuses a start after five within 10 s, whoever asked for them; ours are deliberate, and this starts the count anew.
-      if ((await states(name)).load === "loaded")
-        mustSucceed(await change(purposeOf(name), ["systemctl", "reset-failed", "--", name], 60_000));
-      const end = await change(purposeOf(name), ["systemctl", "restart", "--", name], 120_000);
-      mustSucceed(end, `on the host: journalctl -u ${name} -n 30`);
+      await startAnew(name, "restart");
     },
     start: async (name) => {
-      await change(purposeOf(name), ["systemctl", "reset-failed", "--", name], 60_000);
-      const end = await change(purposeOf(name), ["systemctl", "start", "--", name], 120_000);
-      mustSucceed(end, `on the host: journalctl -u ${name} -n 30`);
+      await startAnew(name, "start");
     },
     disable: async (name) => {
       if ((await states(name)).load === "not-found") return;
-      mustSucceed(await change(purposeOf(name), ["systemctl", "disable", "--quiet", "--", name], 60_000));
+      await must(["disable", "--no-reload", "--quiet", "--", name]);
+      if ((await states(name)).file === "enabled") await reload();
     },
-    reload: async () => {
-      // No transient unit: while it reads everything anew systemd may forget how that ended (seen with systemd 252 on a busy
-      // host), and to ask it is one step anyway.
-      const argv = ["systemctl", "daemon-reload"];
-      const { code, stdout, stderr } = await query("systemctl", argv.slice(1), 60_000);
-      if (code !== 0) throw commandFailed({ argv, code, output: stdout + stderr });
+    load: async (name) => {
+      const { load, stale } = await states(name);
+      if (load !== "loaded" || stale) await reload();
     },
+    reload,
     stop: async (name) => {
       if ((await states(name)).load === "not-found") return;
-      const end = await change(purposeOf(name), ["systemctl", "stop", "--", name], 120_000);
-      mustSucceed(end, `on the host: journalctl -u ${name} -n 30`);
+      await must(["stop", "--", name], whyNot(name), 120_000);
     },
   };
 }
@@ -124,7 +126,16 @@ async function askStates(names: readonly string[]): Promise<readonly UnitStates[
   });
 }
 
-/** Commands about one unit run one after the other. */
-function purposeOf(unit: string): string {
-  return `unit-${unit.replace(/\.service$/, "").replaceAll(/[^A-Za-z0-9]+/g, "-")}`;
+function whyNot(unit: string): string {
+  return `on the host: journalctl -u ${unit} -n 30`;
+}
+
+/**
+ * Asks systemd for something, to its end. Not as a unit of its own as other commands are: systemd does it, and goes on with it when
+ * who asked is gone; and while it reads everything anew it may forget how such a unit ended (seen with systemd 252 on a busy host).
+ * @throws StackctlError `command_failed`; `command_timeout`
+ */
+async function must(args: readonly string[], remedy?: string, timeoutMs = 60_000): Promise<void> {
+  const { code, stdout, stderr } = await query("systemctl", args, timeoutMs);
+  mustSucceed({ argv: ["systemctl", ...args], code, output: stdout + stderr }, remedy);
 }

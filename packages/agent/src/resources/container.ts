@@ -43,7 +43,7 @@ export const container: Behaviour<"container"> = {
     const fields = new Set(changes.map(({ field }) => field));
     await ensureImage(context, spec, name);
     if (fields.has("unit")) host.files.write(unitFile(name), unitText(name, spec), mode);
-    if (fields.has("unit") || fields.has("loaded")) await host.units.reload();
+    await host.units.load(unit);
     if (remaking.some((field) => fields.has(field))) {
       const before = await host.docker.container(name);
       // Also when the container is gone: its unit goes on trying to start it.
@@ -53,7 +53,7 @@ export const container: Behaviour<"container"> = {
       if (before !== null && before.image !== spec.image.id) await host.docker.removeUnused(before.image);
       await host.docker.create(name, made(context, spec));
     }
-    await host.units.enable(unit);
+    if (fields.has("enabled")) await host.units.enable(unit);
     doing(`starting ${name}`);
     await host.units.start(unit);
     await untilReady(context, spec, name);

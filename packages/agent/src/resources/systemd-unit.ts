@@ -31,7 +31,7 @@ export const systemdUnit: Behaviour<"systemd-unit"> = {
   }),
   async apply(context, spec, changes, name) {
     const { host, doing } = context;
-    const { unit, text, active, enabled } = spec;
+    const { unit, kind, text, active, enabled } = spec;
     const fields = new Set(changes.map(({ field }) => field));
     const due = restarting.some((field) => fields.has(field));
     const written = ["content", "mode", "owner"].some((field) => fields.has(field));
@@ -39,7 +39,8 @@ export const systemdUnit: Behaviour<"systemd-unit"> = {
     if (due) host.files.write(loadedOf(name), "", 0o600);
     if (written) host.files.write(fileOf(spec, name), text, mode);
     // Also when systemd says that it has read all: it does not see a `.d` folder that is new (seen with systemd 252).
-    if (due || written || fields.has("read")) await host.units.reload();
+    if (kind === "drop-in" && (due || written)) await host.units.reload();
+    else await host.units.load(unit);
     if (fields.has("enabled")) await (enabled ? host.units.enable(unit) : host.units.disable(unit));
     if (due && active) {
       doing(`restarting ${unit}`);

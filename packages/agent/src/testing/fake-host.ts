@@ -296,10 +296,7 @@ export class FakeHost implements Host {
             known: unit !== undefined,
             active: unit?.active ?? false,
             enabled: unit?.enabled ?? false,
-            stale:
-              unit !== undefined &&
-              (unit.file !== this.#unitText(name) ||
-                (unit.added !== null && unit.added !== this.#addedText(name))),
+            stale: unit !== undefined && this.#isStale(name, unit),
             startedMs: unit?.startedMs ?? null,
           };
         }),
@@ -341,20 +338,14 @@ export class FakeHost implements Host {
           if (unit !== undefined) unit.enabled = false;
         });
       }),
+    load: (name) =>
+      promise(() => {
+        const unit = this.unitStates.get(name);
+        if (unit === undefined || this.#isStale(name, unit)) this.#mutate("units.load", name, this.#readUnits);
+      }),
     reload: () =>
       promise(() => {
-        this.#mutate("units.reload", "", () => {
-          for (const path of this.contents.keys()) {
-            const name = path.slice(unitFolder.length);
-            if (path.startsWith(unitFolder) && !name.includes("/") && !this.unitStates.has(name))
-              this.unitStates.set(name, { ...newUnit });
-          }
-          for (const [name, unit] of this.unitStates) {
-            unit.file = this.#unitText(name);
-            unit.added = this.#addedText(name);
-            if (unit.file === null && !this.#isPackaged(name)) this.unitStates.delete(name);
-          }
-        });
+        this.#mutate("units.reload", "", this.#readUnits);
       }),
   };
 
@@ -636,6 +627,23 @@ export class FakeHost implements Host {
       reads === undefined
         ? `${unit.file ?? ""}${unit.added ?? ""}`
         : (this.contents.get(reads)?.text ?? null);
+  }
+
+  readonly #readUnits = (): void => {
+    for (const path of this.contents.keys()) {
+      const name = path.slice(unitFolder.length);
+      if (path.startsWith(unitFolder) && !name.includes("/") && !this.unitStates.has(name))
+        this.unitStates.set(name, { ...newUnit });
+    }
+    for (const [name, unit] of this.unitStates) {
+      unit.file = this.#unitText(name);
+      unit.added = this.#addedText(name);
+      if (unit.file === null && !this.#isPackaged(name)) this.unitStates.delete(name);
+    }
+  };
+
+  #isStale(name: string, { file, added }: FakeUnit): boolean {
+    return file !== this.#unitText(name) || (added !== null && added !== this.#addedText(name));
   }
 
   #unitText(name: string): string | null {
