@@ -341,7 +341,8 @@ export class FakeHost implements Host {
     load: (name) =>
       promise(() => {
         const unit = this.unitStates.get(name);
-        if (unit === undefined || this.#isStale(name, unit)) this.#mutate("units.load", name, this.#readUnits);
+        if (unit === undefined || this.#isStale(name, unit))
+          this.#mutate("units.load", name, this.#readUnits);
       }),
     reload: () =>
       promise(() => {
