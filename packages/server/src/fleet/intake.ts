@@ -44,7 +44,8 @@ export class Intake {
   result(host: string, bytes: Uint8Array): void {
     const agent = this.#store.agent(host);
     if (agent === null) return;
-    const floor = this.#store.floor(host, agent.incarnation);
+    const floorKey = `result ${host}@${String(agent.incarnation)}`;
+    const floor = Math.max(this.#store.floor(host, agent.incarnation), this.#floors.get(floorKey) ?? 0);
     let accepted;
     try {
       accepted = acceptEvent(bytes, {
@@ -60,6 +61,13 @@ export class Intake {
       return;
     }
     const { header, body: event } = accepted;
+    if (event.type === "request.answered") {
+      // Kept nowhere: the one who asked waits in this very process, and an answer that comes again finds nobody waiting.
+      this.#floors.set(floorKey, header.n);
+      this.#listeners.onAnswer(host, event);
+      this.#fleet.news(host);
+      return;
+    }
     const at = new Date().toISOString();
     const applied: AppliedRow | null =
       event.type === "document.applied"
@@ -80,7 +88,6 @@ export class Intake {
     if (event.type === "agent.left") this.#listeners.onLeft(host, event.kept);
     const lines = eventLines(host, at, event, issued?.body.origins ?? {});
     this.#store.takeIn({ host, incarnation: agent.incarnation, n: header.n }, lines, applied);
-    if (event.type === "request.answered") this.#listeners.onAnswer(host, event);
     if (event.type === "host.rebooting") this.#fleet.rebooting(host);
     if (lines.length > 0) this.#listeners.onEvents();
     this.#fleet.news(host);
