@@ -25,6 +25,7 @@ import { imageClaims } from "./images.ts";
 import { logsClaims } from "./logs.ts";
 import { removalClaims } from "./removal.ts";
 import { describeAgentUpgrade } from "./agent-upgrade.ts";
+import { mariadbClaims } from "./mariadb.ts";
 import { applied, bootIds, events, green, on, status, treeHash, until } from "./world.ts";
 
 /** Names and addresses that no demo uses, so that both can be up. */
@@ -190,6 +191,7 @@ describe("a change by hand", () => {
 });
 
 containerClaims(() => ({ lab, stack }));
+mariadbClaims(() => ({ lab, stack }));
 
 // Before what takes an agent's memory away: a host that does not know what was there before it keeps all of it.
 removalClaims(() => ({ lab, stack }));

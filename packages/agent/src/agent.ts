@@ -25,6 +25,7 @@ import {
   type LogBatch,
   type LogsAnswer,
   type LeaveAnswer,
+  type MemberHealth,
   type PackagesWay,
   type Outcome,
   type PermitAnswer,
@@ -135,6 +136,9 @@ export class Agent {
   #floors: Floors;
   #noticed: string | null = null;
   #doing: string | null = null;
+  /** How the members of clusters on this host are, as they said last. */
+  #members: readonly MemberHealth[] = [];
+  #isAsking = false;
   #wake: () => void = () => undefined;
   #flushWake: () => void = () => undefined;
   #statusTimer: NodeJS.Timeout | null = null;
@@ -218,6 +222,7 @@ export class Agent {
     });
     const beat = setInterval(() => {
       this.#permits.expire();
+      void this.#askMembers();
       this.#sendStatus();
     }, statusEverySeconds * 1000);
     const flusher = this.#flush();
@@ -791,6 +796,29 @@ export class Agent {
     }
   }
 
+  /** Asks the members of clusters on this host how they are. */
+  async #askMembers(): Promise<void> {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    const { behaviours, log } = this.#options;
+    const members: MemberHealth[] = [];
+    try {
+      for (const held of this.#held.values()) {
+        for (const resource of held.body.resources) {
+          const health = bind(behaviours, resource).health(this.#context(held.body.sealed, () => undefined));
+          if (health !== undefined) members.push(await health);
+        }
+      }
+    } catch (error) {
+      log({ err: error }, "member of a cluster not asked");
+    } finally {
+      this.#isAsking = false;
+    }
+    const before = JSON.stringify(this.#members);
+    this.#members = members;
+    if (JSON.stringify(members) !== before) this.#sendStatus();
+  }
+
   #sendStatus(): void {
     if (this.#statusTimer !== null) return;
     this.#statusTimer = setTimeout(() => {
@@ -819,6 +847,7 @@ export class Agent {
           outcome,
           drifted: [...drifted.keys()],
         })),
+        ...(this.#members.length === 0 ? {} : { members: [...this.#members] }),
       };
       this.#options.bus.sendStatus(
         this.#sign("status", state.number("status"), new Date().toISOString(), status),

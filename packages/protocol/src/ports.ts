@@ -7,6 +7,11 @@ export const ports = {
   /** The registry of images on the controllers, TLS. */
   registry: 4000,
   memcached: 11211,
+  /** MariaDB, and what the members of Galera say to each other: group, incremental and whole transfers of state. */
+  mariadb: 3306,
+  galera: 4567,
+  galeraIst: 4568,
+  galeraSst: 4444,
 } as const;
 
 /** Those that a service of ours takes on a host, with whose they are. */

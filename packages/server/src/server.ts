@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, statSync } from "node:fs";
 import { createSocket } from "node:dgram";
-import { generateKeyPairSync, randomUUID } from "node:crypto";
+import { generateKeyPairSync, randomBytes, randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createUser, fromSeed } from "@nats-io/nkeys";
@@ -36,6 +36,7 @@ import { Publisher } from "./run/publisher.ts";
 import { Runs } from "./run/runs.ts";
 import { Upgrades } from "./run/upgrades.ts";
 import { registryHost } from "./services/host.ts";
+import { mariadbSecrets } from "./services/mariadb.ts";
 import { registryKeySecret } from "./services/registry.ts";
 import { needsOf } from "./services/index.ts";
 import { Store } from "./store/store.ts";
@@ -77,6 +78,8 @@ const own = {
   cloudAuthorityCertificate: "cloud-authority-certificate",
   registryKey: registryKeySecret,
   registryCertificate: "registry-certificate",
+  sstPassword: mariadbSecrets.sst,
+  monitorPassword: mariadbSecrets.monitor,
 } as const;
 
 /** A document that an agent lacks is published again, but not more often than this. */
@@ -265,7 +268,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     },
     onStatus: (host, status) => {
       republishMissing(host, status.documents);
-      const mark = JSON.stringify([status.bootId, status.documents]);
+      const mark = JSON.stringify([status.bootId, status.documents, status.members]);
       if (noted.get(host) === mark) return;
       noted.set(host, mark);
       store.noteSeen({ host, at: new Date().toISOString(), bootId: status.bootId, status });
@@ -404,6 +407,8 @@ async function foundCloud(
     names.forEach((name, index) => vault.write("server", name, values[index] ?? ""));
   };
   await ensure([own.documentKey], () => [privateKeyText(generateKeyPairSync("ed25519").privateKey)]);
+  for (const password of [own.sstPassword, own.monitorPassword])
+    await ensure([password], () => [randomBytes(24).toString("hex")]);
   await ensure([own.serverSeed], () => [newSeed()]);
   await ensure([own.operatorSeed], () => [newSeed()]);
   await ensure([own.authorityKey, own.authorityCertificate], async () => {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Change, FieldValue, ResourceType, SpecOf } from "@stackctl/protocol";
+import type { Change, FieldValue, MemberHealth, ResourceType, SpecOf } from "@stackctl/protocol";
 import type { Host, UnitStatus } from "../host/host.ts";
 
 /** Desired or observed state: flat fields. Never holds a secret; say `current`, `other` or null instead. */
@@ -55,6 +55,8 @@ export interface Behaviour<T extends ResourceType> {
   watch(spec: SpecOf<T>, name: string): Watched;
   /** What it gave that others depend on, once it is true; never a secret. Changes nothing. */
   outputs?(context: Context, spec: SpecOf<T>): Promise<Readonly<Record<string, string>>>;
+  /** How the member of a cluster that it stands for is now; asked every few seconds, so at most one cheap question. */
+  health?(context: Context, spec: SpecOf<T>): Promise<MemberHealth>;
 }
 
 /** Fields that differ, in the order of `desired`. */

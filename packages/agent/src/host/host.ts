@@ -13,6 +13,7 @@ export interface Host {
   readonly docker: Docker;
   readonly images: Images;
   readonly journal: Journal;
+  readonly database: Database;
 }
 
 /** Files by absolute path. Reading is synchronous: it is quicker, and a pass over all documents stays cheap. */
@@ -319,6 +320,61 @@ export interface Journal {
    * Leaves no process behind. @throws StackctlError `command_failed`
    */
   read(query: JournalQuery, reader: JournalReader, signal: AbortSignal): Promise<void>;
+}
+
+/** What a member of Galera says of itself. */
+export interface Wsrep {
+  /** Such as `Synced`. */
+  readonly state: string;
+  /** It is in the part of the cluster that may serve. */
+  readonly primary: boolean;
+  /** How many members it sees, itself too. */
+  readonly size: number;
+  readonly ready: boolean;
+  /** Of the cluster. */
+  readonly uuid: string;
+}
+
+/** What a user of the database may do. */
+export interface Grants {
+  /** What is kept of its password; null: it has none. */
+  readonly hash: string | null;
+  /** On everything. */
+  readonly privileges: readonly string[];
+  /** By database. */
+  readonly databases: Readonly<Record<string, readonly string[]>>;
+}
+
+/**
+ * MariaDB as root, over a socket of this host.
+ * @throws StackctlError `database_unreachable` while it does not answer; `database_refused`
+ */
+export interface Database {
+  /** Null: it does not answer. */
+  wsrep(socket: string): Promise<Wsrep | null>;
+  exists(socket: string, database: string): Promise<boolean>;
+  create(socket: string, database: string): Promise<void>;
+  /** Null: there is no such user. */
+  grants(socket: string, user: string, from: string): Promise<Grants | null>;
+  /** Makes a user, or gives it this password, by what is kept of one. */
+  setUser(socket: string, user: string, from: string, hash: string): Promise<void>;
+  /** @param database null: on everything */
+  grant(
+    socket: string,
+    user: string,
+    from: string,
+    privilege: string,
+    database: string | null,
+  ): Promise<void>;
+  revoke(
+    socket: string,
+    user: string,
+    from: string,
+    privilege: string,
+    database: string | null,
+  ): Promise<void>;
+  /** A missing one is fine. */
+  dropUser(socket: string, user: string, from: string): Promise<void>;
 }
 
 /** The rest of the machine. */

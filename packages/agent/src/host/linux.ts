@@ -1,5 +1,6 @@
 import { linuxAccounts } from "./accounts.ts";
 import { linuxPackages } from "./apt.ts";
+import { linuxDatabase } from "./database.ts";
 import { linuxFiles } from "./files.ts";
 import { linuxDocker } from "./docker.ts";
 import type { Host } from "./host.ts";
@@ -25,5 +26,6 @@ export function linuxHost(options: LinuxHostOptions = {}): Host {
     docker: linuxDocker(),
     images: linuxImages(),
     journal: linuxJournal(),
+    database: linuxDatabase(),
   };
 }

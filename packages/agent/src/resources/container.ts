@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { canonicalJson, containerUnit, StackctlError, type ContainerSpec } from "@stackctl/protocol";
 import type { Behaviour, Context, State } from "../engine/resource.ts";
+import { untilServes } from "./galera-member.ts";
 
 /** Labels that every container of ours has, and no other. */
 export const label = { spec: "stackctl.spec", configuration: "stackctl.configuration" } as const;
@@ -115,9 +116,11 @@ async function ensureImage(
 
 async function untilReady({ host, doing }: Context, { ready }: ContainerSpec, name: string): Promise<void> {
   if (ready === null) return;
-  const { address, port, seconds } = ready;
+  const { address, port, seconds, galera } = ready;
+  // It takes connections only once it has received what it lacks, which it tells better itself.
+  if (galera !== undefined) await untilServes({ host, doing }, { socket: galera, container: name, seconds });
   doing(`waiting for ${name} to answer`);
-  if (await host.system.answers(address, port, seconds)) return;
+  if (await host.system.answers(address, port, galera === undefined ? seconds : 10)) return;
   throw new StackctlError("container_failed", `${name} does not answer at ${address}:${String(port)}`, {
     retryable: true,
     details: { expected: `an answer within ${String(seconds)} s`, remedy: `stackctl logs ${name}` },

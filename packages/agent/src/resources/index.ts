@@ -7,9 +7,13 @@ import { container } from "./container.ts";
 import { directory } from "./directory.ts";
 import { dockerEngine } from "./docker-engine.ts";
 import { file } from "./file.ts";
+import { galeraData } from "./galera-data.ts";
+import { galeraMember } from "./galera-member.ts";
 import { hostname } from "./hostname.ts";
 import { hostsFile } from "./hosts-file.ts";
 import { imageSet } from "./image-set.ts";
+import { mysqlDatabase } from "./mysql-database.ts";
+import { mysqlUser } from "./mysql-user.ts";
 import { packages } from "./package.ts";
 import { reboot } from "./reboot.ts";
 import { registryMirror } from "./registry-mirror.ts";
@@ -26,9 +30,13 @@ export const behaviours = {
   directory,
   "docker-engine": dockerEngine,
   file,
+  "galera-data": galeraData,
+  "galera-member": galeraMember,
   hostname,
   "hosts-file": hostsFile,
   "image-set": imageSet,
+  "mysql-database": mysqlDatabase,
+  "mysql-user": mysqlUser,
   package: packages,
   reboot,
   "registry-mirror": registryMirror,

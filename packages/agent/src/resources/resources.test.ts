@@ -141,6 +141,47 @@ function containerSpec(host: FakeHost, image: string): Record<string, unknown> {
   };
 }
 
+const clusterId = "ca7ec2de-0000-11f0-8000-000000000001";
+const socket = "/srv/run/mysqld.sock";
+const orderFile = "/srv/db/stackctl-found";
+const synced = { state: "Synced", primary: true, size: 3, ready: true, uuid: clusterId };
+const mysql = { uid: 703, gid: 703 };
+
+/** A data directory in which a cluster is to begin. */
+function foundSpec(host: FakeHost, peers: readonly string[]): Record<string, unknown> {
+  const folder = { mode: 0o750, owner: "703", group: "703", ...mysql, modifiedMs: 0 };
+  host.folders.set("/srv/db", folder);
+  return {
+    path: "/srv/db",
+    wants: {
+      kind: "found",
+      container: "mariadb",
+      peers: peers.map((address) => ({ address, port: 4567 })),
+    },
+  };
+}
+
+/** A member that answers only when it is asked a second time. */
+function memberSpec(host: FakeHost, seconds: number): Record<string, unknown> {
+  if (host.wsrep.length === 0) host.wsrep.push(null, synced);
+  return { socket, container: "mariadb", uuid: clusterId, members: 3, seconds };
+}
+
+function databaseUserSpec(
+  privileges: readonly string[],
+  databases: readonly string[],
+): Record<string, unknown> {
+  const secret = { secret: "mariadb-x-password", version: 1 };
+  return {
+    socket,
+    user: "keystone",
+    from: "10.0.0.0/255.255.255.0",
+    password: secret,
+    privileges,
+    databases,
+  };
+}
+
 /** A mirror of a registry that has these images. */
 function mirrorSpec(host: FakeHost, names: readonly string[]): Record<string, unknown> {
   const images = names.map((name) => ({ name, tag: "a".repeat(64), digest: imageId(name) }));
@@ -615,6 +656,100 @@ const cases: readonly Case[] = [
     stays: text(pingerConfig, "quick\n"),
     proof: (host) => {
       expect(unit(host, "pinger.service").startedWith).toBe(host.files.read(pingerFile));
+    },
+  },
+  {
+    type: "galera-data",
+    name: "member",
+    owns: [],
+    spec: (host) => foundSpec(host, []),
+    next: (host) => foundSpec(host, ["10.0.0.12"]),
+    keeps: {},
+    bare: ["data"],
+    edits: [{ name: "order lost", edit: (host) => host.contents.delete(orderFile), fields: ["data"] }],
+    bad: {
+      "a path that goes up": { path: "/srv/../db", wants: { kind: "look" } },
+      "no cluster": { path: "/srv/db", wants: { kind: "member", uuid: "any" } },
+      "an unknown wish": { path: "/srv/db", wants: { kind: "clear" } },
+    },
+    stays: (before) => {
+      foundSpec(before, []);
+      before.files.write(orderFile, "", 0o600, mysql);
+    },
+  },
+  {
+    type: "galera-member",
+    name: "mariadb",
+    owns: [],
+    spec: (host) => memberSpec(host, 5),
+    next: (host) => memberSpec(host, 9),
+    keeps: {},
+    bare: ["serves"],
+    edits: [
+      {
+        name: "cut off",
+        edit: (host) => host.wsrep.unshift({ ...synced, primary: false, ready: false, size: 1 }),
+        fields: ["serves"],
+      },
+      {
+        name: "of another cluster",
+        edit: (host) => host.wsrep.unshift({ ...synced, uuid: "ca7ec2de-0000-11f0-8000-000000000002" }),
+        fields: ["cluster"],
+      },
+    ],
+    bad: {
+      "a container with a path": { socket, container: "a/b", uuid: null, members: 1, seconds: 1 },
+      "for ever": { socket, container: "a", uuid: null, members: 1, seconds: 1e6 },
+    },
+  },
+  {
+    type: "mysql-database",
+    name: "keystone",
+    owns: ["database:keystone"],
+    spec: () => ({ socket, database: "keystone" }),
+    next: () => ({ socket, database: "keystone2" }),
+    keeps: {},
+    bare: ["exists"],
+    edits: [{ name: "dropped", edit: (host) => host.databases.delete("keystone"), fields: ["exists"] }],
+    bad: { "a quote in the name": { socket, database: "a`; DROP DATABASE b" } },
+    stays: (before) => {
+      before.databases.add("keystone");
+    },
+  },
+  {
+    type: "mysql-user",
+    name: "keystone",
+    owns: ["database-user:keystone@10.0.0.0/255.255.255.0"],
+    spec: () => databaseUserSpec(["PROCESS"], ["keystone"]),
+    next: () => databaseUserSpec([], ["keystone2"]),
+    keeps: {},
+    bare: ["password", "privileges"],
+    edits: [
+      {
+        name: "another password",
+        edit: (host) => {
+          for (const user of host.databaseUsers.values()) user.hash = "*0";
+        },
+        fields: ["password"],
+      },
+      {
+        name: "more than it should have",
+        edit: (host) => {
+          for (const user of host.databaseUsers.values()) user.rights.add("SUPER").delete("PROCESS");
+        },
+        fields: ["privileges"],
+      },
+      {
+        name: "dropped",
+        edit: (host) => host.databaseUsers.delete("keystone@10.0.0.0/255.255.255.0"),
+        fields: ["password", "privileges"],
+      },
+    ],
+    bad: {
+      "a statement as privilege": databaseUserSpec(["ALL ON *.* TO x; --"], []),
+      "a quote in a database": databaseUserSpec([], ["a`"]),
+      "from everywhere": { ...databaseUserSpec([], []), from: "%" },
+      "a password in the spec": { ...databaseUserSpec([], []), password: "in clear" },
     },
   },
   {

@@ -4,6 +4,7 @@ import type {
   Account,
   Accounts,
   ContainerMade,
+  Database,
   Docker,
   Files,
   Host,
@@ -15,6 +16,7 @@ import type {
   RegistryImage,
   System,
   Units,
+  Wsrep,
 } from "../host/host.ts";
 
 /** A file of a {@link FakeHost}. */
@@ -99,6 +101,15 @@ export interface Snapshot {
   readonly users: Readonly<Record<string, Account>>;
   readonly groups: Readonly<Record<string, number>>;
   readonly kernelParameters: Readonly<Record<string, string>>;
+  readonly databases: readonly string[];
+  readonly databaseUsers: Readonly<Record<string, FakeDatabaseUser>>;
+}
+
+/** A user of the database of a {@link FakeHost}. */
+export interface FakeDatabaseUser {
+  hash: string;
+  /** As `PRIVILEGE on database`, or on nothing in particular: `PRIVILEGE`. */
+  readonly rights: Set<string>;
 }
 
 /** A container of a {@link FakeHost}; its unit is the one that names it. */
@@ -181,6 +192,12 @@ export class FakeHost implements Host {
   readonly ownImages: { id: string; recipe: string; references: readonly string[] }[] = [];
   /** What no manifest of the registry here names. */
   garbageBytes = 0;
+  /** Names of databases. */
+  readonly databases = new Set<string>();
+  /** Users of the database by `user@from`. */
+  readonly databaseUsers = new Map<string, FakeDatabaseUser>();
+  /** What the member of Galera says, one answer after the other; the last one stays. None: it does not answer. */
+  readonly wsrep: (Wsrep | null)[] = [];
   /** Ports that somebody answers at. */
   readonly answering = new Set<number>();
   /** What was said, oldest first, and the container or unit that said it. */
@@ -228,6 +245,8 @@ export class FakeHost implements Host {
       users: Object.fromEntries([...this.users].toSorted(byName)),
       groups: Object.fromEntries([...this.groups].toSorted(byName)),
       kernelParameters: Object.fromEntries(this.kernelParameters),
+      databases: [...this.databases].toSorted(),
+      databaseUsers: Object.fromEntries([...this.databaseUsers].toSorted(byName)),
     });
   }
 
@@ -530,6 +549,57 @@ export class FakeHost implements Host {
       }),
   };
 
+  readonly database: Database = {
+    wsrep: () =>
+      promise(() => this.#read(() => (this.wsrep.length > 1 ? this.wsrep.shift() : this.wsrep[0]) ?? null)),
+    exists: (_socket, database) => promise(() => this.#read(() => this.databases.has(database))),
+    create: (_socket, database) =>
+      promise(() => {
+        this.#mutate("database.create", database, () => {
+          this.databases.add(database);
+        });
+      }),
+    grants: (_socket, user, from) =>
+      promise(() =>
+        this.#read(() => {
+          const found = this.databaseUsers.get(`${user}@${from}`);
+          if (found === undefined) return null;
+          const databases: Record<string, string[]> = {};
+          const privileges: string[] = [];
+          for (const [privilege = "", on] of [...found.rights].map((right) => right.split(" on "))) {
+            if (on === undefined) privileges.push(privilege);
+            else (databases[on] ??= []).push(privilege);
+          }
+          return { hash: found.hash, privileges, databases };
+        }),
+      ),
+    setUser: (_socket, user, from, hash) =>
+      promise(() => {
+        this.#mutate("database.setUser", user, () => {
+          const rights = this.databaseUsers.get(`${user}@${from}`)?.rights ?? new Set<string>();
+          this.databaseUsers.set(`${user}@${from}`, { hash, rights });
+        });
+      }),
+    grant: (_socket, user, from, privilege, database) =>
+      promise(() => {
+        this.#mutate("database.grant", user, () => {
+          this.databaseUsers.get(`${user}@${from}`)?.rights.add(rightOf(privilege, database));
+        });
+      }),
+    revoke: (_socket, user, from, privilege, database) =>
+      promise(() => {
+        this.#mutate("database.revoke", user, () => {
+          this.databaseUsers.get(`${user}@${from}`)?.rights.delete(rightOf(privilege, database));
+        });
+      }),
+    dropUser: (_socket, user, from) =>
+      promise(() => {
+        this.#mutate("database.dropUser", user, () => {
+          this.databaseUsers.delete(`${user}@${from}`);
+        });
+      }),
+  };
+
   readonly system: System = {
     bootId: () => this.#read(() => this.currentBootId),
     uptimeSeconds: () => this.#read(() => 60),
@@ -701,6 +771,10 @@ function nameOf(id: number): string {
 
 function numberOf(name: string): number {
   return name === "root" ? 0 : Number(name);
+}
+
+function rightOf(privilege: string, database: string | null): string {
+  return database === null ? privilege : `${privilege} on ${database}`;
 }
 
 /** The container that a unit starts. */

@@ -50,6 +50,9 @@ export function renderStatus(status: StatusResult, nowMs: number): string {
     lines.map((line) => `${name} keeps ${oneLine(line)}; it left the cloud and is yours to remove`),
   );
   const remedies = problems.map(({ text, remedy }) => `${oneLine(text)}: ${remedy}`);
+  const clusters = Object.entries(status.clusters).map(
+    ([name, { ok, text }]) => `${pad(name, 10)} ${ok ? oneLine(text) : paint("yellow", oneLine(text))}`,
+  );
   const last =
     run === null
       ? []
@@ -60,6 +63,7 @@ export function renderStatus(status: StatusResult, nowMs: number): string {
     `${pad(head, width - 10)}  ${clock(nowMs)}`,
     "",
     ...table([["host", "role", "agent", "docs", "drift", "since boot", ""], ...rows]),
+    ...(clusters.length > 0 ? ["", ...clusters] : []),
     ...(status.holds.length > 0 ? ["", ...status.holds.map((hold) => holdLine(hold, nowMs))] : []),
     ...(kept.length > 0 ? ["", ...kept] : []),
     ...(last.length > 0 ? ["", ...last] : []),

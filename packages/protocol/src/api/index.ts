@@ -133,6 +133,25 @@ export const holdView = z.strictObject({
 });
 export type HoldView = z.infer<typeof holdView>;
 
+/** One cluster, in its own words. */
+export const clusterView = z.strictObject({
+  ok: z.boolean(),
+  /** Such as `3/3 Synced`. */
+  text: z.string(),
+  members: z.array(
+    z.strictObject({
+      host: hostName,
+      ok: z.boolean(),
+      state: z.string(),
+      /** How many members it sees. */
+      size: count,
+      /** Which cluster it is of. */
+      id: z.nullable(z.string()),
+    }),
+  ),
+});
+export type ClusterView = z.infer<typeof clusterView>;
+
 /** `status --json` prints exactly this. */
 export const statusResult = z.strictObject({
   outcome: z.enum(["green", "degraded", "down"]),
@@ -159,7 +178,7 @@ export const statusResult = z.strictObject({
       doing: z.nullable(z.string()),
     }),
   ),
-  clusters: z.record(z.string(), z.unknown()),
+  clusters: z.record(z.string(), clusterView),
   keys: z.record(z.string(), z.unknown()),
   holds: z.array(holdView),
   /** The run that is under way, else the last one. */

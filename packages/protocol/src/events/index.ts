@@ -83,6 +83,20 @@ export const agentEvent = z.discriminatedUnion("type", [
 ]);
 export type AgentEvent = z.infer<typeof agentEvent>;
 
+/** How one member of a cluster is, in the cluster's own words. */
+export const memberHealth = z.strictObject({
+  cluster: clusterName,
+  /** Such as `Synced`. */
+  state: z.string().check(z.maxLength(100)),
+  /** How many members it sees, itself too. */
+  size: z.int().check(z.nonnegative()),
+  /** Which cluster it is of; null: it does not say. */
+  id: z.nullable(z.string().check(z.maxLength(100))),
+  /** It does its work. */
+  ok: z.boolean(),
+});
+export type MemberHealth = z.infer<typeof memberHealth>;
+
 /** An agent's heartbeat: all that it has, so that losing any number of them loses nothing. */
 export const agentStatus = z.strictObject({
   version: text,
@@ -113,6 +127,8 @@ export const agentStatus = z.strictObject({
   left: z.optional(z.array(serviceName).check(z.maxLength(100))),
   /** Data of what left the cloud that is here still, such as `directory/registry-data: /var/lib/stackctl/registry`. */
   kept: z.optional(z.array(text).check(z.maxLength(50))),
+  /** The members of clusters on this host, as they themselves say, of the last few seconds. */
+  members: z.optional(z.array(memberHealth).check(z.maxLength(20))),
 });
 export type AgentStatus = z.infer<typeof agentStatus>;
 

@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { secretRef } from "../seal.ts";
 import { registryName } from "./docker-engine.ts";
+import { absolutePath } from "./file.ts";
 
 const path = z.string().check(z.regex(/^\/[A-Za-z0-9._@+/-]{0,254}$/));
 /** The name of an image within its registry. */
@@ -65,6 +66,8 @@ export const containerSpec = z.strictObject({
       address: z.ipv4(),
       port: z.int().check(z.positive(), z.maximum(65535)),
       seconds: z.int().check(z.positive(), z.maximum(900)),
+      /** The socket of a member of Galera: it is up once this one serves too, so that the next may go down. */
+      galera: z.optional(absolutePath),
     }),
   ),
   /** A cluster of which it is a member, so that only one of it is down at a time; null: none. */

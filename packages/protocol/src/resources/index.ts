@@ -7,9 +7,13 @@ import { containerSpec } from "./container.ts";
 import { directorySpec } from "./directory.ts";
 import { dockerEngineSpec } from "./docker-engine.ts";
 import { fileSpec } from "./file.ts";
+import { galeraDataSpec } from "./galera-data.ts";
+import { galeraMemberSpec } from "./galera-member.ts";
 import { hostnameSpec } from "./hostname.ts";
 import { hostsFileSpec } from "./hosts-file.ts";
 import { imageSetSpec } from "./image-set.ts";
+import { mysqlDatabaseSpec } from "./mysql-database.ts";
+import { mysqlUserSpec } from "./mysql-user.ts";
 import { packageSpec } from "./package.ts";
 import { rebootSpec } from "./reboot.ts";
 import { registryMirrorSpec } from "./registry-mirror.ts";
@@ -24,9 +28,19 @@ export { containerUnit, registryContainer, type ContainerSpec, type RegistryLogi
 export type { DirectorySpec } from "./directory.ts";
 export type { DockerEngineSpec } from "./docker-engine.ts";
 export type { FileSpec } from "./file.ts";
+export {
+  galeraFound,
+  galeraMarks,
+  galeraUuid,
+  type GaleraDataSpec,
+  type GaleraFound,
+} from "./galera-data.ts";
+export type { GaleraMemberSpec } from "./galera-member.ts";
 export type { HostnameSpec } from "./hostname.ts";
 export type { HostsFileSpec } from "./hosts-file.ts";
 export { builtImage, type BuiltImage, type ImageRecipe, type ImageSetSpec } from "./image-set.ts";
+export type { MysqlDatabaseSpec } from "./mysql-database.ts";
+export type { MysqlUserSpec } from "./mysql-user.ts";
 export type { PackageSpec } from "./package.ts";
 export type { RebootSpec } from "./reboot.ts";
 export type { RegistryMirrorSpec } from "./registry-mirror.ts";
@@ -43,9 +57,13 @@ export const resourceSpecs = {
   directory: directorySpec,
   "docker-engine": dockerEngineSpec,
   file: fileSpec,
+  "galera-data": galeraDataSpec,
+  "galera-member": galeraMemberSpec,
   hostname: hostnameSpec,
   "hosts-file": hostsFileSpec,
   "image-set": imageSetSpec,
+  "mysql-database": mysqlDatabaseSpec,
+  "mysql-user": mysqlUserSpec,
   package: packageSpec,
   reboot: rebootSpec,
   "registry-mirror": registryMirrorSpec,
@@ -67,9 +85,13 @@ export const resourceSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("directory"), name: resourceName, spec: directorySpec }),
   z.strictObject({ type: z.literal("file"), name: resourceName, spec: fileSpec }),
   z.strictObject({ type: z.literal("docker-engine"), name: resourceName, spec: dockerEngineSpec }),
+  z.strictObject({ type: z.literal("galera-data"), name: resourceName, spec: galeraDataSpec }),
+  z.strictObject({ type: z.literal("galera-member"), name: resourceName, spec: galeraMemberSpec }),
   z.strictObject({ type: z.literal("hostname"), name: resourceName, spec: hostnameSpec }),
   z.strictObject({ type: z.literal("hosts-file"), name: resourceName, spec: hostsFileSpec }),
   z.strictObject({ type: z.literal("image-set"), name: resourceName, spec: imageSetSpec }),
+  z.strictObject({ type: z.literal("mysql-database"), name: resourceName, spec: mysqlDatabaseSpec }),
+  z.strictObject({ type: z.literal("mysql-user"), name: resourceName, spec: mysqlUserSpec }),
   z.strictObject({ type: z.literal("package"), name: resourceName, spec: packageSpec }),
   z.strictObject({ type: z.literal("reboot"), name: resourceName, spec: rebootSpec }),
   z.strictObject({ type: z.literal("registry-mirror"), name: resourceName, spec: registryMirrorSpec }),

@@ -22,6 +22,7 @@ function plannerOf(more: Partial<CompileContext> = {}): Pick<Planner, "compile" 
     registryPrimary: "controller1",
     images: new Map(),
     imageBuilds: new Map(),
+    galera: { uuid: null, looks: new Map() },
     certificates: { authority: "the authority", registry: "the certificate" },
     ...more,
   });
@@ -105,10 +106,12 @@ describe("renderHost", () => {
       "host 3",
       "chrony 1",
       "docker 1",
+      "mariadb-data 2",
       "base-images 2",
       "registry image registry is not built yet",
       "images 2",
       "memcached image memcached is not built yet",
+      "mariadb image mariadb is not built yet",
       "gone 0",
     ]);
     expect(services.find(({ service }) => service === "memcached")?.needs).toEqual(["docker", "registry"]);

@@ -4,6 +4,7 @@ import type { Fleet } from "../fleet/fleet.ts";
 import type { Holds } from "../fleet/holds.ts";
 import type { Permits } from "../fleet/permits.ts";
 import { applyResultOf } from "../run/result.ts";
+import { clusterProblem, mariadbCluster } from "./clusters.ts";
 import { enrolStep, isOwed } from "../run/runs.ts";
 import type { Store } from "../store/store.ts";
 
@@ -149,6 +150,13 @@ export function statusOf(
       doing: null,
     });
   }
+  const mariadb = mariadbCluster(
+    cloud.hosts.map(({ name }) => name),
+    store,
+    fleet,
+  );
+  const sick = mariadb === null ? null : clusterProblem("mariadb", mariadb);
+  if (sick !== null) problems.push(sick);
   const last = store.lastRun();
   const up = hosts.some(({ state }) => state === "ok");
   return {
@@ -156,7 +164,7 @@ export function statusOf(
     cloud: cloud.name,
     problems,
     hosts,
-    clusters: {},
+    clusters: mariadb === null ? {} : { mariadb },
     keys: {},
     holds: holds.views(),
     run:

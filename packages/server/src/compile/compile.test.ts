@@ -17,6 +17,7 @@ const context = (
   registryPrimary: "controller1",
   images,
   imageBuilds: new Map(),
+  galera: { uuid: null, looks: new Map() },
   certificates: { authority: "authority", registry: "registry" },
 });
 const origin = (path: readonly string[]): string => path.join(".");

@@ -23,6 +23,7 @@ export function namesOf(loaded: LoadedCloud): NamesView {
       ),
     ),
     imageBuilds: new Map(),
+    galera: { uuid: "00000000-0000-0000-0000-000000000000", looks: new Map() },
     certificates: { authority: "", registry: "" },
   };
   return {

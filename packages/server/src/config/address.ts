@@ -34,6 +34,13 @@ export function networkText({ first, bits }: Cidr): string {
   return `${addressText(first)}/${String(bits)}`;
 }
 
+/** A network as MariaDB writes it, such as `10.10.0.0/255.255.255.0`. @throws Error when the text is no network */
+export function netmaskOf(cidr: string): string {
+  const network = parseCidr(cidr);
+  if (network === null) throw new Error(`no network: ${cidr}`);
+  return `${addressText(network.first)}/${addressText(2 ** 32 - 2 ** (32 - network.bits))}`;
+}
+
 /** True when an address can be a host's in this network: inside, and neither the network's own nor the broadcast one. */
 export function isHostOf(network: Cidr, address: number): boolean {
   return address > network.first && address < network.last;

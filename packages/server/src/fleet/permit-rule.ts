@@ -7,6 +7,9 @@ export interface Wish {
   readonly givenAt: string | null;
 }
 
+/** The members of a cluster that are not there, or not well, apart from how well the one is that asks. */
+export type Away = (cluster: string, asks: string) => readonly string[];
+
 /** Why a wish has to wait. */
 export type Blocked =
   /** A member is away: one more must not go down. */
@@ -25,24 +28,21 @@ export type Blocked =
  * @param wishes of all clusters, in the order of asking
  * @param away the members of the cluster that are not there now
  */
-export function blocked(
-  wish: Wish,
-  wishes: readonly Wish[],
-  away: (cluster: string) => readonly string[],
-): Blocked | null {
+export function blocked(wish: Wish, wishes: readonly Wish[], away: Away): Blocked | null {
   const own = wishes.filter(({ cluster }) => cluster === wish.cluster);
   const holder = own.find(({ givenAt }) => givenAt !== null);
   if (holder !== undefined && holder.wish !== wish.wish)
     return { why: "held", host: holder.host, since: holder.givenAt ?? "" };
-  const [gone] = away(wish.cluster);
+  const [gone] = away(wish.cluster, wish.host);
   if (gone !== undefined) return { why: "away", host: gone };
-  const [first] = own;
+  // One that has to wait for another to be well holds nobody up: the other may be who asks.
+  const first = own.find(({ cluster, host }) => away(cluster, host).length === 0);
   if (holder === undefined && first !== undefined && first.wish !== wish.wish)
     return { why: "queue", host: first.host };
   return null;
 }
 
 /** The wishes that are to be given now: at most one of each cluster. Pure. */
-export function due(wishes: readonly Wish[], away: (cluster: string) => readonly string[]): Wish[] {
+export function due(wishes: readonly Wish[], away: Away): Wish[] {
   return wishes.filter((wish) => wish.givenAt === null && blocked(wish, wishes, away) === null);
 }

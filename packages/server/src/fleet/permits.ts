@@ -66,7 +66,7 @@ export class Permits {
   /** Gives what can be given now, and tells whoever was not told yet. Called about once a second and at any news. */
   tick(): void {
     const { store } = this.#options;
-    for (const wish of due(store.permits(), (cluster) => this.#away(cluster))) {
+    for (const wish of due(store.permits(), (cluster, asks) => this.#away(cluster, asks))) {
       const row = store.permits().find((each) => each.wish === wish.wish);
       if (row === undefined) continue;
       store.decide("server", { type: "permit.given", wish: row.wish });
@@ -75,7 +75,7 @@ export class Permits {
     for (const row of store.permits()) {
       if (row.givenAt === null || this.#told.has(row.wish) || this.#telling.has(row.wish)) continue;
       // Nobody is told to go down while another member is away, were it given as long ago as it may.
-      if (this.#away(row.cluster).length > 0) continue;
+      if (this.#away(row.cluster, row.host).length > 0) continue;
       this.#telling.add(row.wish);
       void this.#tell(row).finally(() => this.#telling.delete(row.wish));
     }
@@ -87,21 +87,30 @@ export class Permits {
     for (const row of rows) {
       if (row.host !== host || (service !== undefined && row.service !== service)) continue;
       if (row.givenAt !== null && this.#told.has(row.wish)) continue;
-      const why = blocked(row, rows, (cluster) => this.#away(cluster));
+      const why = blocked(row, rows, (cluster, asks) => this.#away(cluster, asks));
       if (why === null) continue;
       const what = {
         held: () => `${why.host} has it since ${why.why === "held" ? clock(Date.parse(why.since)) : ""}`,
         queue: () => `${why.host} asked before`,
-        away: () => this.#awayText(why.host),
+        away: () => this.#awayText(why.host, row.cluster),
       }[why.why]();
       return `waits for the permit of ${row.cluster}: ${what}`;
     }
     return null;
   }
 
-  /** Members of a cluster that are not there now. */
-  #away(cluster: string): string[] {
-    return this.#members(cluster).filter((host) => this.#options.fleet.presence(host)?.state !== "ok");
+  /** Members of a cluster that are not there now, or say that they are not well; who asks may be unwell: it is to be mended. */
+  #away(cluster: string, asks: string): string[] {
+    return this.#members(cluster).filter((host) => {
+      const presence = this.#options.fleet.presence(host);
+      return presence?.state !== "ok" || (host !== asks && this.#ill(host, cluster) !== null);
+    });
+  }
+
+  /** What a member says that does not do its work; null: it does, or says nothing. */
+  #ill(host: string, cluster: string): string | null {
+    const members = this.#options.fleet.presence(host)?.status?.members ?? [];
+    return members.find((member) => member.cluster === cluster && !member.ok)?.state ?? null;
   }
 
   /**
@@ -164,8 +173,10 @@ export class Permits {
     this.#note(row.host, row.service, row.resource, "permit.returned", text);
   }
 
-  #awayText(host: string): string {
+  #awayText(host: string, cluster: string): string {
     const presence = this.#options.fleet.presence(host);
+    const ill = this.#ill(host, cluster);
+    if (presence?.state === "ok" && ill !== null) return `${cluster} of ${host} is ${ill}`;
     const what = presence?.state === "rebooting" ? "reboots" : "is off";
     return presence === null || presence.sinceMs === 0
       ? `${host} ${what}`

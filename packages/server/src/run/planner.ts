@@ -95,7 +95,16 @@ export class Planner {
       registryPrimary: registryPrimaryOf(cloud, this.#store.registryPrimary(), primary),
       images: this.#store.images(),
       imageBuilds: this.#store.imageBuilds(),
+      galera: this.#galera(),
       certificates: this.#certificates(),
+    };
+  }
+
+  #galera(): CompileContext["galera"] {
+    const looks = this.#store.galeraLooks();
+    return {
+      uuid: this.#store.galera(),
+      looks: new Map(this.#store.agents().map(({ host }) => [host, looks.get(host) ?? null])),
     };
   }
 

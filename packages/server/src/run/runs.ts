@@ -3,6 +3,8 @@ import {
   StackctlError,
   builtImage,
   errorData,
+  galeraFound,
+  galeraUuid,
   type ApplyResult,
   type Cause,
   type ResourceOutcome,
@@ -475,7 +477,11 @@ export class Runs {
             documents.filter((each) => !isOver(each.service)),
             said,
           );
-        return this.#apply(active, host, document, said.get(service)?.plan ?? null);
+        const done = await this.#apply(active, host, document, said.get(service)?.plan ?? null);
+        // What it gave may be what its own document is made of, such as the id of a cluster that was founded.
+        const next = planner.compile(active.loaded, host).documents.find((each) => each.service === service);
+        if (done.outcome === "failed" || next === undefined || next.digest === document.digest) return done;
+        return joined(done, await this.#apply(active, host, next, null));
       });
       if (this.#isStopped()) return;
     }
@@ -660,7 +666,7 @@ export class Runs {
       issued.body.digest === document.digest &&
       issued.incarnation === agent.incarnation;
     if (!mine && said?.held === true && said.resources.every(({ outcome }) => outcome === "unchanged")) {
-      this.#record(said.resources);
+      this.#record(host.name, said.resources);
       return {
         outcome: "unchanged",
         why: null,
@@ -675,7 +681,7 @@ export class Runs {
       await publisher.publish(agent, row);
 
     const applied = await this.#waitForResult(active, host, document.service, row.seq);
-    this.#record(applied.resources);
+    this.#record(host.name, applied.resources);
     const failed = applied.resources.find((resource) => resource.outcome === "failed");
     return {
       outcome: applied.outcome === "planned" ? "failed" : applied.outcome,
@@ -689,11 +695,13 @@ export class Runs {
   }
 
   /** Keeps what resources gave that others depend on. What an agent says is taken as it stands only in its form. */
-  #record(resources: readonly ResourceOutcome[]): void {
+  #record(host: string, resources: readonly ResourceOutcome[]): void {
     const { store } = this.#options;
     for (const { id, outputs } of resources) {
       const [type, set] = id.split("/");
-      if (type !== "image-set" || outputs === undefined) continue;
+      if (outputs === undefined) continue;
+      if (store.galera() === null) this.#recordGalera(host, type, outputs);
+      if (type !== "image-set") continue;
       for (const [name, text] of Object.entries(outputs)) {
         const { sizeBytes, ...image } = builtImage.parse(JSON.parse(text));
         const key = set === localSet ? localImage(name) : name;
@@ -708,6 +716,18 @@ export class Runs {
         });
       }
     }
+  }
+
+  /** Until the databases' cluster is founded: what was there before it, and then which one it is. */
+  #recordGalera(host: string, type: string | undefined, outputs: Readonly<Record<string, string>>): void {
+    const { store } = this.#options;
+    const { data, uuid } = outputs;
+    if (type === "galera-data" && data !== undefined) {
+      const found = JSON.stringify(galeraFound.parse(JSON.parse(data)));
+      if (JSON.stringify(store.galeraLooks().get(host)) === found) return;
+      store.decide("server", { type: "galera.looked", host, found });
+    } else if (type === "galera-member" && uuid !== undefined && host === store.primary())
+      store.decide("server", { type: "galera.born", uuid: galeraUuid.parse(uuid) });
   }
 
   /** The agent's result of one document; throws Skip when the host is away for longer than the cloud allows. */
@@ -831,6 +851,15 @@ function blocks(service: string, { outcome, why }: Pick<StepRow, "outcome" | "wh
 }
 
 type Done = Pick<StepRow, "outcome" | "why" | "resources">;
+
+/** What two documents of one step came to, the second made of what the first gave. */
+function joined(first: Done, second: Done): Done {
+  if (second.outcome !== "unchanged") return second;
+  const resources = second.resources.map(
+    (resource) => first.resources.find(({ id }) => id === resource.id) ?? resource,
+  );
+  return { outcome: first.outcome, why: null, resources };
+}
 
 function key(host: string, service: string): string {
   return `${host}/${service}`;

@@ -2,6 +2,7 @@ import { chronyService } from "./chrony.ts";
 import { dockerService } from "./docker.ts";
 import { hostService } from "./host.ts";
 import { baseImagesService, imagesService } from "./images.ts";
+import { mariadbDataService, mariadbService } from "./mariadb.ts";
 import { memcachedService } from "./memcached.ts";
 import { rebootService } from "./reboot.ts";
 import { registryMirrorService, registryService } from "./registry.ts";
@@ -13,11 +14,13 @@ export const services: readonly ServiceDefinition[] = [
   chronyService,
   dockerService,
   rebootService,
+  mariadbDataService,
   baseImagesService,
   registryService,
   imagesService,
   registryMirrorService,
   memcachedService,
+  mariadbService,
 ];
 
 /** Services that come before this one on the same host; of one that is not known, none. */

@@ -1,4 +1,4 @@
-import type { BuiltImage, Resource } from "@stackctl/protocol";
+import type { BuiltImage, GaleraFound, Resource } from "@stackctl/protocol";
 import type { Cloud, CloudHost } from "../config/model.ts";
 
 /** What a service may look at beside the cloud. All of it is data: compiling does no I/O. */
@@ -16,6 +16,12 @@ export interface CompileContext {
   readonly images: ReadonlyMap<string, BuiltImage>;
   /** How often a person asked for an image to be built anew; none: never. */
   readonly imageBuilds: ReadonlyMap<string, number>;
+  readonly galera: {
+    /** The id of the databases' cluster; null: it was never founded. */
+    readonly uuid: string | null;
+    /** What data directories held when they were last looked at, of every enrolled host; null: it has not said. */
+    readonly looks: ReadonlyMap<string, GaleraFound | null>;
+  };
   /** Certificates, PEM: of the cloud's own authority, and of the registry, signed by it. */
   readonly certificates: { readonly authority: string; readonly registry: string };
 }

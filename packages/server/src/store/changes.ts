@@ -122,6 +122,10 @@ export type Decision =
     }
   /** A person wants these images built anew, with the packages of the day. */
   | { readonly type: "image.build-asked"; readonly names: readonly string[] }
+  /** What a controller's data directory held before there was a cluster, as JSON. */
+  | { readonly type: "galera.looked"; readonly host: string; readonly found: string }
+  /** The cluster of the databases exists, for good: nothing is ever founded again. */
+  | { readonly type: "galera.born"; readonly uuid: string }
   | { readonly type: "run.ended"; readonly run: number; readonly seconds: number }
   /** A member asks for the leave to go down; it queues behind those that asked before. */
   | {
@@ -200,6 +204,8 @@ export const decisionTables = `
   CREATE TABLE IF NOT EXISTS registry (one INTEGER PRIMARY KEY CHECK (one = 1), host TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS image (name TEXT PRIMARY KEY, recipe TEXT NOT NULL, id TEXT NOT NULL, digest TEXT) STRICT;
   CREATE TABLE IF NOT EXISTS imageBuild (name TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS galera (one INTEGER PRIMARY KEY CHECK (one = 1), uuid TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS galeraLook (host TEXT PRIMARY KEY, found TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS permit (n INTEGER PRIMARY KEY, wish TEXT NOT NULL UNIQUE, cluster TEXT NOT NULL, host TEXT NOT NULL,
     service TEXT NOT NULL, resource TEXT NOT NULL, wantedAt TEXT NOT NULL, givenAt TEXT) STRICT;
   CREATE TABLE IF NOT EXISTS hold (host TEXT NOT NULL, service TEXT NOT NULL, until TEXT NOT NULL, why TEXT NOT NULL, by TEXT NOT NULL,
@@ -228,6 +234,8 @@ export const decisionTableNames = [
   "registry",
   "image",
   "imageBuild",
+  "galera",
+  "galeraLook",
   "permit",
   "hold",
   "upgrade",
@@ -348,6 +356,12 @@ export function applyDecision(db: DatabaseSync, at: string, decision: Decision):
     case "image.build-asked":
       for (const name of decision.names)
         run("INSERT INTO imageBuild VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET count = count + 1", name);
+      return null;
+    case "galera.looked":
+      run("INSERT OR REPLACE INTO galeraLook VALUES (?, ?)", decision.host, decision.found);
+      return null;
+    case "galera.born":
+      run("INSERT INTO galera VALUES (1, ?)", decision.uuid);
       return null;
     case "run.ended":
       run("UPDATE run SET endedAt = ?, seconds = ? WHERE id = ?", at, decision.seconds, decision.run);

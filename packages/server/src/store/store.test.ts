@@ -65,6 +65,8 @@ const someDecisions: readonly Decision[] = [
     resources: [],
     seconds: 1,
   },
+  { type: "galera.looked", host: "h1", found: "{}" },
+  { type: "galera.born", uuid: "u" },
   { type: "run.ended", run: 1, seconds: 2 },
   { type: "host.key-forgotten", host: "h1" },
   { type: "registry.moved", host: "h1" },

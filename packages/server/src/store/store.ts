@@ -6,6 +6,7 @@ import {
   type Cause,
   type DocumentBody,
   type EventView,
+  type GaleraFound,
   type Outcome,
   type ReleaseManifest,
   type ResourceOutcome,
@@ -286,6 +287,22 @@ export class Store {
       this.#all("SELECT * FROM image").map((row) => [
         text(row, "name"),
         { recipe: text(row, "recipe"), id: text(row, "id"), digest: optionalText(row, "digest") },
+      ]),
+    );
+  }
+
+  /** The id of the databases' cluster; null: it was never founded. */
+  galera(): string | null {
+    const row = this.#one("SELECT uuid FROM galera");
+    return row === null ? null : text(row, "uuid");
+  }
+
+  /** What data directories held when they were looked at before the founding, by host. */
+  galeraLooks(): Map<string, GaleraFound> {
+    return new Map(
+      this.#all("SELECT * FROM galeraLook").map((row) => [
+        text(row, "host"),
+        JSON.parse(text(row, "found")) as GaleraFound,
       ]),
     );
   }
