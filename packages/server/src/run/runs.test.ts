@@ -45,6 +45,8 @@ class World {
   readonly fleet = new Fleet(60_000, () => this.clock.now);
   /** What each host's documents come to, by `host/service`; missing: it never answers. */
   readonly answers = new Map<string, Outcome>();
+  /** What comes before a step, by `host/service`. */
+  readonly before = new Map<string, { service: string; host: string }[]>();
   readonly published: string[] = [];
   readonly enrolments: string[] = [];
   readonly dismissed: string[] = [];
@@ -111,7 +113,8 @@ class World {
       fleet: this.fleet,
       planner: {
         compile: () => ({ documents, waiting: new Map() }),
-        before: () => [],
+        before: (_loaded: LoadedCloud, host: { name: string }, service: string) =>
+          this.before.get(`${host.name}/${service}`) ?? [],
         planHost: () => Promise.resolve(this.held),
       } as unknown as Planner,
       publisher,
@@ -229,6 +232,28 @@ describe("Runs", () => {
       { name: "host", outcome: "failed", why: "hostname/host: no room" },
       { name: "chrony", outcome: "skipped", why: "host failed" },
     ]);
+  });
+
+  it("takes what failed on one member on to no other, and lets one that is off hold nobody up", async () => {
+    all("changed");
+    world.before.set("controller1/chrony", [{ service: "chrony", host: "compute1" }]);
+    world.answers.set("compute1/chrony", "failed");
+    const { hosts } = await world.ended(world.apply());
+    expect(hosts[0]?.services.at(-1)).toMatchObject({
+      name: "chrony",
+      outcome: "skipped",
+      why: "chrony failed on compute1",
+    });
+    expect(world.published).not.toContain("controller1/chrony");
+
+    world.answers.delete("compute1/chrony");
+    const run = world.apply();
+    await pause(20);
+    world.clock.now += 61_000;
+    world.fleet.heard("controller1", status);
+    world.fleet.tick();
+    const later = await world.ended(run);
+    expect(later.hosts.map(({ services }) => services.at(-1)?.outcome)).toEqual(["changed", "skipped"]);
   });
 
   it("leaves a host out that is silent for too long, names it, and completes it on its return without a command", async () => {

@@ -593,7 +593,11 @@ export class Runs {
       });
   }
 
-  /** Waits until the steps of other hosts that come before this one are over, well or not. */
+  /**
+   * Waits until the steps of other hosts that come before this one are over.
+   * @throws Skip when one of them failed: what breaks one member must not go on to the next. One that was left out, such as
+   *   that of a host that is off, holds nobody up
+   */
   async #others(active: Active, host: CloudHost, service: string): Promise<void> {
     for (const before of this.#options.planner.before(active.loaded, host, service)) {
       const isOver = (): boolean =>
@@ -609,6 +613,13 @@ export class Runs {
         this.#set(active, host.name, service, "waiting", `waits for ${before.service} on ${before.host}`);
         await this.news(5000);
       }
+      const hasFailed = this.#options.store
+        .steps(active.row.id)
+        .some(
+          (step) =>
+            step.host === before.host && step.service === before.service && step.outcome === "failed",
+        );
+      if (hasFailed) throw new Skip(`${before.service} failed on ${before.host}`);
       this.#set(active, host.name, service, "running", null);
     }
   }
