@@ -5,6 +5,7 @@ import type { Stack } from "../stack.ts";
 import { applied, green, on, status, until } from "./world.ts";
 
 const controllers = ["controller1", "controller2", "controller3"];
+const full = process.env["STACKCTL_FULL"] === "1";
 const configuration = "/etc/stackctl/mariadb/galera.cnf";
 
 /** What the cluster of the databases does, on a green cloud with three controllers; it is green again afterwards. */
@@ -111,6 +112,25 @@ export function mariadbClaims(world: () => { readonly lab: Lab; readonly stack: 
       // It never read the edit, so it need not be restarted for it.
       expect(await everywhere(startedAt)).toEqual(before);
       await green(world().stack, 90);
+    });
+
+    it.runIf(full)("comes back by itself after all three were stopped in order, with all data", async () => {
+      const { stack } = world();
+      await everywhere((host) => run(host, "systemctl", "stop", "stackctl-agent"));
+      // One after the other, as a person would: each hands over, and only the last knows that it was the last.
+      for (const [index, host] of controllers.entries()) {
+        await sql(host, `INSERT INTO claim.t VALUES (${String(100 + index)})`);
+        await run(host, "systemctl", "stop", "stackctl-mariadb");
+      }
+      await everywhere((host) => run(host, "systemctl", "start", "stackctl-agent"));
+      await untilSynced("after all were stopped", 300);
+      expect(await everywhere((host) => sql(host, "SELECT COUNT(*) FROM claim.t WHERE n >= 100"))).toEqual([
+        "3",
+        "3",
+        "3",
+      ]);
+      await sql("controller1", "DELETE FROM claim.t WHERE n >= 100");
+      await green(stack, 60);
     });
 
     it("says that a member is off while a controller is, and has it back by itself once it is on", async () => {

@@ -24,6 +24,7 @@ import {
   type FactsOrder,
   type LogBatch,
   type LogsAnswer,
+  type LeadAnswer,
   type LeaveAnswer,
   type MemberHealth,
   type PackagesWay,
@@ -52,6 +53,7 @@ import { answerRelease } from "./engine/upgrade.ts";
 import type { Host } from "./host/host.ts";
 import { Readings } from "./logs/readings.ts";
 import type { Releases } from "./host/releases.ts";
+import { lead } from "./resources/galera-member.ts";
 import { trustOf, type Identity } from "./identity.ts";
 import { acceptDocument, acceptRequest, raiseFloors, type Floors, type Trust } from "./trust/accept.ts";
 import { Watcher } from "./watch/watch.ts";
@@ -139,6 +141,7 @@ export class Agent {
   /** How the members of clusters on this host are, as they said last. */
   #members: readonly MemberHealth[] = [];
   #isAsking = false;
+  #isLeading = false;
   #wake: () => void = () => undefined;
   #flushWake: () => void = () => undefined;
   #statusTimer: NodeJS.Timeout | null = null;
@@ -319,6 +322,7 @@ export class Agent {
     | HoldsAnswer
     | RepairAnswer
     | PruneAnswer
+    | LeadAnswer
     | LogsAnswer
     | LeaveAnswer
     | ReleaseAnswer
@@ -353,6 +357,8 @@ export class Agent {
           this.#prunings.push({ request, untilMs: Date.now() + pruneWithinMs, resolve });
           this.#wake();
         });
+      case "galera-lead":
+        return { problem: await this.#lead(request) };
       case "logs":
         return { state: this.#readings.ask(request) };
       case "logs-end":
@@ -374,6 +380,20 @@ export class Agent {
         );
         return { services };
       }
+    }
+  }
+
+  /** Lets the member of the databases' cluster begin; a second order while the first is carried out does nothing. */
+  async #lead(asked: { readonly uuid: string; readonly seqno: number }): Promise<string | null> {
+    if (this.#isLeading) return "it is told already";
+    const members = [...this.#held.values()].flatMap(({ body }) => body.resources);
+    const member = members.find((resource) => resource.type === "galera-member");
+    if (member === undefined) return "it is no member";
+    this.#isLeading = true;
+    try {
+      return await lead(this.#options.host, member.spec, asked);
+    } finally {
+      this.#isLeading = false;
     }
   }
 
@@ -802,18 +822,18 @@ export class Agent {
     this.#isAsking = true;
     const { behaviours, log } = this.#options;
     const members: MemberHealth[] = [];
-    try {
-      for (const held of this.#held.values()) {
-        for (const resource of held.body.resources) {
-          const health = bind(behaviours, resource).health(this.#context(held.body.sealed, () => undefined));
-          if (health !== undefined) members.push(await health);
+    for (const held of this.#held.values()) {
+      const context = this.#context(held.body.sealed, () => undefined);
+      for (const resource of held.body.resources) {
+        try {
+          const health = await bind(behaviours, resource).health(context);
+          if (health !== undefined) members.push(health);
+        } catch (error) {
+          log({ err: error, id: resourceId(resource) }, "member of a cluster not asked");
         }
       }
-    } catch (error) {
-      log({ err: error }, "member of a cluster not asked");
-    } finally {
-      this.#isAsking = false;
     }
+    this.#isAsking = false;
     const before = JSON.stringify(this.#members);
     this.#members = members;
     if (JSON.stringify(members) !== before) this.#sendStatus();

@@ -27,6 +27,7 @@ import { Fleet } from "./fleet/fleet.ts";
 import { Holds } from "./fleet/holds.ts";
 import { Intake } from "./fleet/intake.ts";
 import { Logs } from "./fleet/logs.ts";
+import { GaleraLead } from "./fleet/galera-lead.ts";
 import { Permits } from "./fleet/permits.ts";
 import { natsServerBinary } from "./nats/binary.ts";
 import { startNats } from "./nats/process.ts";
@@ -139,6 +140,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     (host, bytes) => bus.request(host, bytes),
   );
   const permits = new Permits({ store, fleet, questions, log });
+  const galeraLead = new GaleraLead({ store, fleet, questions, log });
   const holds = new Holds({ store, fleet, questions, needs: needsOf, log });
   const logs = new Logs({ fleet, questions, log });
   const planner = new Planner(store, vault, fleet, questions, publisher, () => ({
@@ -326,6 +328,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     logins,
     fleet,
     permits,
+    galeraLead,
     holds,
     logs,
     planner,
@@ -350,6 +353,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const ticker = setInterval(() => {
     fleet.tick();
     permits.tick();
+    galeraLead.tick();
     holds.tick();
     logs.tick();
     for (const { host } of store.agents())

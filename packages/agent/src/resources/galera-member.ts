@@ -1,7 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { containerUnit, StackctlError, type GaleraMemberSpec } from "@stackctl/protocol";
+import {
+  containerUnit,
+  galeraMarks,
+  galeraUuid,
+  StackctlError,
+  type GaleraMemberSpec,
+} from "@stackctl/protocol";
 import type { Behaviour, Context, State } from "../engine/resource.ts";
-import type { Wsrep } from "../host/host.ts";
+import type { Host, Wsrep } from "../host/host.ts";
 
 /** How often a member is asked while it is waited for. */
 const askMs = 500;
@@ -28,9 +34,15 @@ export const galeraMember: Behaviour<"galera-member"> = {
     const wsrep = await host.database.wsrep(socket);
     return wsrep === null ? {} : { uuid: wsrep.uuid };
   },
-  async health({ host }, { socket, uuid }) {
+  async health({ host }, { socket, uuid, data }) {
     const wsrep = await host.database.wsrep(socket);
-    if (wsrep === null) return { cluster: "galera", state: "does not answer", size: 0, id: null, ok: false };
+    if (wsrep === null) {
+      const position = positionOf(host, data);
+      const silent = { cluster: "galera", size: 0, ok: false } as const;
+      if (position === null) return { ...silent, state: "does not answer", id: null };
+      const { uuid: id, seqno } = position;
+      return { ...silent, state: `does not answer, has ${String(seqno)}`, id, seqno };
+    }
     const isOwn = uuid === null || wsrep.uuid === uuid;
     return {
       cluster: "galera",
@@ -41,6 +53,37 @@ export const galeraMember: Behaviour<"galera-member"> = {
     };
   },
 };
+
+/** How far the data of a member is that was started and does not serve yet; null: its start did not say. */
+export function positionOf({ files }: Host, data: string): { uuid: string; seqno: number } | null {
+  const text = files.read(`${data}/${galeraMarks.position}`)?.trim() ?? "";
+  const [, id = "", number = ""] = /^([0-9a-f-]{36}):(\d{1,15})$/.exec(text) ?? [];
+  const uuid = galeraUuid.safeParse(id);
+  return uuid.success ? { uuid: uuid.data, seqno: Number(number) } : null;
+}
+
+/**
+ * Lets a member that waits for others begin, because it has the newest data of all. Its start looks once more at what it has.
+ * @returns why it does not; null: it does
+ */
+export async function lead(
+  host: Host,
+  { socket, data, container }: Pick<GaleraMemberSpec, "socket" | "data" | "container">,
+  asked: { readonly uuid: string; readonly seqno: number },
+): Promise<string | null> {
+  if ((await host.database.wsrep(socket)) !== null) return "it answers by now";
+  const position = positionOf(host, data);
+  if (position?.uuid !== asked.uuid || position.seqno !== asked.seqno)
+    return `it has ${position === null ? "nothing known" : `${position.uuid}:${String(position.seqno)}`}`;
+  const folder = host.files.stat(data);
+  if (folder === null) return `${data} is not there`;
+  const unit = containerUnit(container);
+  await host.units.stop(unit);
+  const text = `${asked.uuid}:${String(asked.seqno)}`;
+  host.files.write(`${data}/${galeraMarks.lead}`, text, 0o600, { uid: folder.uid, gid: folder.gid });
+  await host.units.start(unit);
+  return null;
+}
 
 /** True for a member that has all data and may serve; one that gives its state to another goes on serving. */
 export function serves({ state, primary, ready }: Wsrep): boolean {

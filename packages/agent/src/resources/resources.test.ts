@@ -164,7 +164,7 @@ function foundSpec(host: FakeHost, peers: readonly string[]): Record<string, unk
 /** A member that answers only when it is asked a second time. */
 function memberSpec(host: FakeHost, seconds: number): Record<string, unknown> {
   if (host.wsrep.length === 0) host.wsrep.push(null, synced);
-  return { socket, container: "mariadb", uuid: clusterId, members: 3, seconds };
+  return { socket, data: "/var/lib/x", container: "mariadb", uuid: clusterId, members: 3, seconds };
 }
 
 function databaseUserSpec(

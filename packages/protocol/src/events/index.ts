@@ -94,6 +94,8 @@ export const memberHealth = z.strictObject({
   id: z.nullable(z.string().check(z.maxLength(100))),
   /** It does its work. */
   ok: z.boolean(),
+  /** How far its data is, of one that waits for others to begin; the higher the newer. */
+  seqno: z.optional(z.int().check(z.nonnegative())),
 });
 export type MemberHealth = z.infer<typeof memberHealth>;
 

@@ -2,6 +2,7 @@ import * as z from "zod/mini";
 import { documentBody } from "../document.ts";
 import { aptProxySpec } from "../resources/apt-proxy.ts";
 import { mirrorUrl } from "../resources/apt-repository.ts";
+import { galeraUuid } from "../resources/galera-data.ts";
 import { sealedSecret } from "../seal.ts";
 import { facts } from "../facts/facts.ts";
 import { maxLogLines } from "../log-lines.ts";
@@ -75,6 +76,16 @@ export const agentRequest = z.discriminatedUnion("kind", [
   }),
   pruneRequest,
   /**
+   * No member of the databases' cluster serves, and of all of them this one has the newest data: begin with it. Answered by
+   * {@link leadAnswer}.
+   */
+  z.strictObject({
+    kind: z.literal("galera-lead"),
+    uuid: galeraUuid,
+    /** What it is known to have; one that has something else by now does nothing. */
+    seqno: z.int().check(z.nonnegative()),
+  }),
+  /**
    * Read the log of a service; answered by {@link logsAnswer}, the lines come as {@link logBatch}. Asked again of the same
    * reading, it goes on for another {@link logLeaseSeconds}; an agent that was started anew begins it again.
    */
@@ -114,6 +125,12 @@ export type AgentRequest = z.infer<typeof agentRequest>;
 
 export const pingAnswer = z.strictObject({ version: z.string(), bootId: z.uuid(), timeMs: z.number() });
 export type PingAnswer = z.infer<typeof pingAnswer>;
+
+export const leadAnswer = z.strictObject({
+  /** Why it does not begin; null: it does. */
+  problem: z.nullable(z.string().check(z.maxLength(500))),
+});
+export type LeadAnswer = z.infer<typeof leadAnswer>;
 
 export const permitAnswer = z.strictObject({
   /** False: the wish is over. */

@@ -39,6 +39,10 @@ export const galeraMarks = {
   bootstrap: "stackctl-bootstrap",
   /** This cloud made what is here. */
   founded: "stackctl-founded",
+  /** How far the data is, `uuid:number`, as the last start found it: what a member that waits for others has. */
+  position: "stackctl-position",
+  /** Ordered: no member serves, and this one has the newest data, namely this {@link position}. The next start begins with it. */
+  lead: "stackctl-lead",
 } as const;
 
 /** What {@link galeraDataSpec} found: the form of its output `data`, as JSON. */

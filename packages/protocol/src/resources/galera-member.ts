@@ -6,6 +6,8 @@ import { galeraUuid } from "./galera-data.ts";
 export const galeraMemberSpec = z.strictObject({
   /** Its socket, on which root needs no password. */
   socket: absolutePath,
+  /** Its data directory. */
+  data: absolutePath,
   /** The container that it runs in; while that is down there is nothing to wait for. */
   container: z.string().check(z.regex(/^[a-z][a-z0-9-]{0,40}$/)),
   /** The cluster that it must be of; null: it is being founded here. */

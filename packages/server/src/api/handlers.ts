@@ -13,6 +13,7 @@ import type { Fleet } from "../fleet/fleet.ts";
 import type { Holds } from "../fleet/holds.ts";
 import { logHosts } from "../fleet/log-hosts.ts";
 import type { Logs } from "../fleet/logs.ts";
+import type { GaleraLead } from "../fleet/galera-lead.ts";
 import type { Permits } from "../fleet/permits.ts";
 import type { Planner } from "../run/planner.ts";
 import type { Publisher } from "../run/publisher.ts";
@@ -43,6 +44,7 @@ export interface HandlersOptions {
   readonly logins: Logins;
   readonly fleet: Fleet;
   readonly permits: Permits;
+  readonly galeraLead: GaleraLead;
   readonly holds: Holds;
   readonly logs: Logs;
   readonly planner: Planner;

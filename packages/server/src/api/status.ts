@@ -2,6 +2,7 @@ import type { StatusResult } from "@stackctl/protocol";
 import type { Cloud } from "../config/model.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Holds } from "../fleet/holds.ts";
+import type { GaleraLead } from "../fleet/galera-lead.ts";
 import type { Permits } from "../fleet/permits.ts";
 import { applyResultOf } from "../run/result.ts";
 import { clusterProblem, mariadbCluster } from "./clusters.ts";
@@ -18,9 +19,11 @@ export function statusOf(
   fleet: Fleet,
   {
     permits,
+    galeraLead,
     holds,
   }: {
     readonly permits: Pick<Permits, "waiting">;
+    readonly galeraLead: Pick<GaleraLead, "why">;
     readonly holds: Pick<Holds, "covering" | "views" | "why">;
   },
   now: number,
@@ -156,7 +159,14 @@ export function statusOf(
     fleet,
   );
   const sick = mariadb === null ? null : clusterProblem("mariadb", mariadb);
-  if (sick !== null) problems.push(sick);
+  const stuck = galeraLead.why();
+  if (sick !== null && stuck !== null)
+    problems.push({
+      ...sick,
+      text: `mariadb: ${stuck}`,
+      remedy: "bring that member back; see docs/mariadb.md",
+    });
+  else if (sick !== null) problems.push(sick);
   const last = store.lastRun();
   const up = hosts.some(({ state }) => state === "ok");
   return {

@@ -616,8 +616,7 @@ export class Runs {
       const hasFailed = this.#options.store
         .steps(active.row.id)
         .some(
-          (step) =>
-            step.host === before.host && step.service === before.service && step.outcome === "failed",
+          (step) => step.host === before.host && step.service === before.service && step.outcome === "failed",
         );
       if (hasFailed) throw new Skip(`${before.service} failed on ${before.host}`);
       this.#set(active, host.name, service, "running", null);

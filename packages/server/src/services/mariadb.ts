@@ -103,6 +103,7 @@ export const mariadbService: ServiceDefinition = {
         name: "mariadb",
         spec: {
           socket,
+          data,
           container: "mariadb",
           uuid: founding.kind === "found" ? null : founding.uuid,
           members: members.length,
@@ -195,7 +196,19 @@ elif [ -e "$data/ibdata1" ]; then
   # How far it got, as InnoDB knows it: a member that was killed then asks only for what it lacks.
   position=$(galera_recovery --defaults-file="$configuration") || position=
   set -- $position
+  printf '%s' "\${position#--wsrep_start_position=}" > "$data/${galeraMarks.position}"
+  if [ -e "$data/${galeraMarks.lead}" ]; then
+    ordered=$(cat "$data/${galeraMarks.lead}")
+    rm "$data/${galeraMarks.lead}"
+    if [ -n "$ordered" ] && [ "$position" = "--wsrep_start_position=$ordered" ]; then
+      # What it last saw of the others is over: it begins alone, and they come to it.
+      rm -f "$data/gvwstate.dat"
+      sed -i 's/^safe_to_bootstrap:.*/safe_to_bootstrap: 1/' "$data/grastate.dat"
+      set -- $position --wsrep-new-cluster
+    fi
+  fi
 fi
+rm -f "$data/${galeraMarks.lead}"
 exec mariadbd --defaults-file="$configuration" "$@"
 `;
 
