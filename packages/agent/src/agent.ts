@@ -827,7 +827,7 @@ export class Agent {
       for (const resource of held.body.resources) {
         try {
           const health = await bind(behaviours, resource).health(context);
-          if (health !== undefined) members.push(health);
+          if (health !== null) members.push(health);
         } catch (error) {
           log({ err: error, id: resourceId(resource) }, "member of a cluster not asked");
         }

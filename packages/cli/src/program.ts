@@ -4,6 +4,7 @@ import { addAgent } from "./commands/agent.ts";
 import { addApply } from "./commands/apply.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addConfig } from "./commands/config.ts";
+import { addCredentials } from "./commands/credentials.ts";
 import { addDrift } from "./commands/drift.ts";
 import { addEvents } from "./commands/events.ts";
 import { addHold } from "./commands/hold.ts";
@@ -49,6 +50,7 @@ export function makeProgram(): Command {
     addImage,
     addRegistry,
     addSecret,
+    addCredentials,
     addServer,
     addAgent,
     addCompletion,

@@ -45,7 +45,9 @@ export function loggingServices(documents: readonly Logging[]): readonly string[
 
 function sourcesOf({ type, name }: Resource): LogSource[] {
   // Debian's names of the units.
-  if (type === "container") return [{ kind: "container", name, unit: containerUnit(name) }];
+  // Those that do one thing and end have no unit, and nothing is found of one.
+  if (["container", "container-job", "keystone-bootstrap"].includes(type))
+    return [{ kind: "container", name, unit: containerUnit(name) }];
   if (type === "chrony") return [{ kind: "unit", name: "chrony", unit: "chrony.service", program: null }];
   if (type !== "docker-engine") return [];
   return [

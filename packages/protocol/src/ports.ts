@@ -12,10 +12,12 @@ export const ports = {
   galera: 4567,
   galeraIst: 4568,
   galeraSst: 4444,
+  keystone: 5000,
 } as const;
 
 /** Those that a service of ours takes on a host, with whose they are. */
 export const servicePorts = {
   registry: ports.registry,
   memcached: ports.memcached,
+  keystone: ports.keystone,
 } as const;

@@ -29,6 +29,7 @@ import { Intake } from "./fleet/intake.ts";
 import { Logs } from "./fleet/logs.ts";
 import { GaleraLead } from "./fleet/galera-lead.ts";
 import { Permits } from "./fleet/permits.ts";
+import { ensureRings } from "./keys/ensure-rings.ts";
 import { natsServerBinary } from "./nats/binary.ts";
 import { startNats } from "./nats/process.ts";
 import { Enroller } from "./run/enroller.ts";
@@ -37,6 +38,7 @@ import { Publisher } from "./run/publisher.ts";
 import { Runs } from "./run/runs.ts";
 import { Upgrades } from "./run/upgrades.ts";
 import { registryHost } from "./services/host.ts";
+import { keystoneSecrets } from "./services/keystone.ts";
 import { mariadbSecrets } from "./services/mariadb.ts";
 import { registryKeySecret } from "./services/registry.ts";
 import { needsOf } from "./services/index.ts";
@@ -81,6 +83,8 @@ const own = {
   registryCertificate: "registry-certificate",
   sstPassword: mariadbSecrets.sst,
   monitorPassword: mariadbSecrets.monitor,
+  keystoneDatabasePassword: keystoneSecrets.database,
+  keystoneAdminPassword: keystoneSecrets.admin,
 } as const;
 
 /** A document that an agent lacks is published again, but not more often than this. */
@@ -411,8 +415,14 @@ async function foundCloud(
     names.forEach((name, index) => vault.write("server", name, values[index] ?? ""));
   };
   await ensure([own.documentKey], () => [privateKeyText(generateKeyPairSync("ed25519").privateKey)]);
-  for (const password of [own.sstPassword, own.monitorPassword])
+  for (const password of [
+    own.sstPassword,
+    own.monitorPassword,
+    own.keystoneDatabasePassword,
+    own.keystoneAdminPassword,
+  ])
     await ensure([password], () => [randomBytes(24).toString("hex")]);
+  ensureRings(store, vault);
   await ensure([own.serverSeed], () => [newSeed()]);
   await ensure([own.operatorSeed], () => [newSeed()]);
   await ensure([own.authorityKey, own.authorityCertificate], async () => {

@@ -25,8 +25,8 @@ interface Bound {
   readonly watch: () => ReturnType<Behaviour<ResourceType>["watch"]>;
   /** Undefined: its type gives nothing. */
   readonly outputs: (context: Context) => Promise<Record<string, string> | undefined>;
-  /** Undefined: its type stands for no member of a cluster. */
-  readonly health: (context: Context) => Promise<MemberHealth> | undefined;
+  /** Null: it stands for no member of a cluster. */
+  readonly health: (context: Context) => Promise<MemberHealth> | null;
 }
 
 /** Gives a resource's spec to its behaviour. */
@@ -50,7 +50,7 @@ export function bind(behaviours: Behaviours, resource: Resource): Bound {
       const given = await behaviour.outputs?.(context, spec);
       return given === undefined ? undefined : { ...given };
     },
-    health: (context) => behaviour.health?.(context, spec),
+    health: (context) => behaviour.health?.(context, spec) ?? null,
   };
 }
 

@@ -55,8 +55,11 @@ export interface Behaviour<T extends ResourceType> {
   watch(spec: SpecOf<T>, name: string): Watched;
   /** What it gave that others depend on, once it is true; never a secret. Changes nothing. */
   outputs?(context: Context, spec: SpecOf<T>): Promise<Readonly<Record<string, string>>>;
-  /** How the member of a cluster that it stands for is now; asked every few seconds, so at most one cheap question. */
-  health?(context: Context, spec: SpecOf<T>): Promise<MemberHealth>;
+  /**
+   * How the member of a cluster that it stands for is now, at most one cheap question, for it is asked every few seconds;
+   * null: this one stands for none.
+   */
+  health?(context: Context, spec: SpecOf<T>): Promise<MemberHealth> | null;
 }
 
 /** Fields that differ, in the order of `desired`. */

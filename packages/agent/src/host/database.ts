@@ -7,6 +7,8 @@ const queryMs = 20_000;
 
 /** An SQL error that says: there is no such grant (mariadb-server 10.11, errmsg). */
 const noSuchGrant = 1141;
+/** There is no such table, or no such database. */
+const noSuchTable = 1146;
 
 /** MariaDB over a socket, one connection each, kept. Its client is loaded at the first use: most hosts have no database. */
 export function linuxDatabase(): Database {
@@ -98,7 +100,55 @@ export function linuxDatabase(): Database {
     dropUser: async (socket, user, from) => {
       await ask(socket, "DROP USER IF EXISTS ?@?", [user, from]);
     },
+    schema: async (socket, database) => {
+      const tables = await ask(
+        socket,
+        "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = ? AND table_name IN ('alembic_version', 'migrate_version')",
+        [database],
+      );
+      const names = tables.map((row) => String(row["name"]));
+      const versions: string[] = [];
+      // A database that came from the old tool has both; its new one tells how far it is.
+      if (names.includes("alembic_version")) {
+        const rows = await ask(
+          socket,
+          `SELECT version_num AS version FROM ${quoted(database)}.alembic_version`,
+        );
+        versions.push(...rows.map((row) => String(row["version"])));
+      } else if (names.includes("migrate_version")) {
+        const rows = await ask(
+          socket,
+          `SELECT repository_id AS name, version FROM ${quoted(database)}.migrate_version`,
+        );
+        versions.push(...rows.map((row) => `${String(row["name"])} ${String(row["version"])}`));
+      }
+      return versions.length === 0 ? null : versions.toSorted().join(", ");
+    },
+    keystoneAdmin: async (socket, database) => {
+      try {
+        const rows = await ask(socket, adminQuery(quoted(database)));
+        const hash = rows[0]?.["hash"] ?? null;
+        return hash === null ? null : String(hash);
+      } catch (error) {
+        if (error instanceof StackctlError && sqlNumber(error.cause) === noSuchTable) return null;
+        throw error;
+      }
+    },
   };
+}
+
+/** keystone's own tables (keystone 22.0.2, keystone/identity/backends/sql_model.py and keystone/assignment/backends/sql.py). */
+function adminQuery(database: string): string {
+  return (
+    `SELECT password.password_hash AS hash FROM ${database}.local_user ` +
+    `JOIN ${database}.user ON user.id = local_user.user_id AND user.enabled ` +
+    `JOIN ${database}.password ON password.local_user_id = local_user.id ` +
+    `JOIN ${database}.assignment ON assignment.actor_id = user.id AND assignment.type = 'UserProject' ` +
+    `JOIN ${database}.role ON role.id = assignment.role_id AND role.name = 'admin' ` +
+    `JOIN ${database}.project ON project.id = assignment.target_id AND project.name = 'admin' AND project.enabled ` +
+    "WHERE local_user.name = 'admin' AND local_user.domain_id = 'default' " +
+    "ORDER BY password.created_at_int DESC LIMIT 1"
+  );
 }
 
 /** All that is asked for comes as text or a number. */

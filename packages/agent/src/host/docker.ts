@@ -1,6 +1,7 @@
 import Engine from "dockerode";
 import { StackctlError } from "@stackctl/protocol";
-import type { Docker, RegistryAt } from "./host.ts";
+import type { ContainerMade, Docker, RegistryAt } from "./host.ts";
+import { lastLines } from "./query.ts";
 
 /** dockerd's socket on Debian. */
 export const socketPath = "/run/docker.sock";
@@ -30,32 +31,29 @@ export function linuxDocker(engine: Engine = new Engine({ socketPath })): Docker
     volumes: () => asked(async () => (await engine.listVolumes()).Volumes.map(({ Name }) => Name)),
     create: (name, made) =>
       asked(async () => {
-        await engine.createContainer({
-          name,
-          Image: made.image,
-          Entrypoint: [],
-          Cmd: [...made.command],
-          User: made.user,
-          Env: Object.entries(made.environment).map(([key, value]) => `${key}=${value}`),
-          Labels: { ...made.labels },
-          HostConfig: {
-            NetworkMode: "host",
-            // The unit alone starts it.
-            RestartPolicy: { Name: "no" },
-            Init: true,
-            ReadonlyRootfs: true,
-            CapDrop: ["ALL"],
-            CapAdd: [...made.capabilities],
-            SecurityOpt: ["no-new-privileges"],
-            Mounts: made.mounts.map(({ source, target, readOnly }) => ({
-              Type: "bind" as const,
-              Source: source,
-              Target: target,
-              ReadOnly: readOnly,
-            })),
-            Tmpfs: Object.fromEntries(made.tmpfs.map(({ target, options }) => [target, options])),
-          },
+        await engine.createContainer(optionsOf(name, made));
+      }),
+    run: (name, made, input, seconds) =>
+      asked(async () => {
+        const former = engine.getContainer(name);
+        if ((await orNull(former.inspect()))?.State.Running === true)
+          await endOf(former, `${name}, from before,`, seconds);
+        await orNull(former.remove({ force: true, v: true }));
+        const container = await engine.createContainer({
+          ...optionsOf(name, made),
+          ...(input === null ? {} : { OpenStdin: true, StdinOnce: true, AttachStdin: true }),
         });
+        const stdin =
+          input === null ? null : await container.attach({ stream: true, stdin: true, hijack: true });
+        try {
+          await container.start();
+          stdin?.end(input ?? "");
+          const code = await endOf(container, name, seconds);
+          const said = await container.logs({ stdout: true, stderr: true, tail: 40 });
+          return { code, output: lastLines(unframed(said)) };
+        } finally {
+          await orNull(container.remove({ force: true, v: true }));
+        }
       }),
     remove: (name) =>
       asked(async () => {
@@ -117,6 +115,66 @@ export function linuxDocker(engine: Engine = new Engine({ socketPath })): Docker
         return LayersSize ?? 0;
       }),
   };
+}
+
+function optionsOf(name: string, made: ContainerMade): Engine.ContainerCreateOptions {
+  return {
+    name,
+    Image: made.image,
+    Entrypoint: [],
+    Cmd: [...made.command],
+    User: made.user,
+    Env: Object.entries(made.environment).map(([key, value]) => `${key}=${value}`),
+    Labels: { ...made.labels },
+    HostConfig: {
+      NetworkMode: "host",
+      // The unit alone starts it.
+      RestartPolicy: { Name: "no" },
+      Init: true,
+      ReadonlyRootfs: true,
+      CapDrop: ["ALL"],
+      CapAdd: [...made.capabilities],
+      SecurityOpt: ["no-new-privileges"],
+      Mounts: made.mounts.map(({ source, target, readOnly }) => ({
+        Type: "bind" as const,
+        Source: source,
+        Target: target,
+        ReadOnly: readOnly,
+      })),
+      Tmpfs: Object.fromEntries(made.tmpfs.map(({ target, options }) => [target, options])),
+    },
+  };
+}
+
+/** The exit code of a container, once it has ended. @throws StackctlError `command_timeout` */
+async function endOf(container: Engine.Container, what: string, seconds: number): Promise<number> {
+  const late = new AbortController();
+  const timer = setTimeout(() => {
+    late.abort();
+  }, seconds * 1000);
+  try {
+    const { StatusCode } = (await container.wait({ abortSignal: late.signal })) as { StatusCode: number };
+    return StatusCode;
+  } catch (cause) {
+    if (!late.signal.aborted) throw cause;
+    throw new StackctlError("command_timeout", `${what} did not end within ${String(seconds)} s`, {
+      retryable: true,
+      cause,
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What a container said, without the eight bytes before each piece that name its stream and length (Docker Engine API v1.41, attach). */
+export function unframed(bytes: Buffer): string {
+  const pieces: Buffer[] = [];
+  for (let at = 0; at + 8 <= bytes.length;) {
+    const end = at + 8 + bytes.readUInt32BE(at + 4);
+    pieces.push(bytes.subarray(at + 8, end));
+    at = end;
+  }
+  return Buffer.concat(pieces).toString("utf8");
 }
 
 /** The options that carry a login to dockerd, in a header that it does not keep, and that a push has to have in any case. */

@@ -120,6 +120,16 @@ export function linuxFiles(prefix = ""): Files {
         throw fileFailed("look into", path, error);
       }
     },
+    list: (path) => {
+      try {
+        return readdirSync(at(path))
+          .filter((name) => !name.endsWith(temporaryMark))
+          .toSorted();
+      } catch (error) {
+        if (isMissing(error)) return [];
+        throw fileFailed("look into", path, error);
+      }
+    },
     removeFolder: (path) => {
       try {
         rmdirSync(at(path));

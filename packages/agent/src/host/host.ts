@@ -14,6 +14,7 @@ export interface Host {
   readonly images: Images;
   readonly journal: Journal;
   readonly database: Database;
+  readonly web: Web;
 }
 
 /** Files by absolute path. Reading is synchronous: it is quicker, and a pass over all documents stays cheap. */
@@ -50,6 +51,8 @@ export interface Files {
   makeFolder(path: string, mode: number, owner: Owner): void;
   /** True when there is nothing in a folder, or no folder. @throws StackctlError `file_failed` when it is none */
   isEmpty(path: string): boolean;
+  /** Names of the files in a folder, but for what a killed `write` left, sorted; none: no folder. @throws StackctlError `file_failed` */
+  list(path: string): readonly string[];
   /** Removes an empty folder; one with something in it, and a missing one, stay as they are. @throws StackctlError `file_failed` */
   removeFolder(path: string): void;
 }
@@ -193,6 +196,13 @@ export interface Docker {
   create(name: string, made: ContainerMade): Promise<void>;
   /** Removes it, running or not; a missing one is fine. */
   remove(name: string): Promise<void>;
+  /**
+   * Makes it, lets it run to its end and removes it. One of that name that still runs, from a former agent, is waited for
+   * first.
+   * @param input what it finds on its standard input, and nobody else anywhere; null: nothing
+   * @throws StackctlError `command_timeout` when it did not end, and was killed
+   */
+  run(name: string, made: ContainerMade, input: string | null, seconds: number): Promise<JobEnd>;
   /** True: an image of that id or `name:tag` is here. */
   image(reference: string): Promise<{ readonly id: string } | null>;
   /** Pulls `registry/name@digest`. @returns the image's id @throws StackctlError `image_unavailable` */
@@ -211,6 +221,13 @@ export interface Docker {
   forget(reference: string): Promise<boolean>;
   /** What all images take on the disk, what they share counted once, in bytes. */
   imageBytes(): Promise<number>;
+}
+
+/** How a container that does one thing ended. */
+export interface JobEnd {
+  readonly code: number;
+  /** The end of what it said. */
+  readonly output: string;
 }
 
 /** An image of ours in docker. */
@@ -375,6 +392,31 @@ export interface Database {
   ): Promise<void>;
   /** A missing one is fine. */
   dropUser(socket: string, user: string, from: string): Promise<void>;
+  /** The version of a database's schema, as what brought it there wrote it down (alembic, sqlalchemy-migrate); null: it has none. */
+  schema(socket: string, database: string): Promise<string | null>;
+  /** What is kept of the password of keystone's `admin`, when it is enabled and is admin in the project `admin`; null: it is not. */
+  keystoneAdmin(socket: string, database: string): Promise<string | null>;
+}
+
+/** One HTTP request. */
+export interface WebRequest {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+/** What came back. */
+export interface WebAnswer {
+  readonly status: number;
+  readonly header: (name: string) => string | null;
+  readonly text: string;
+}
+
+/** HTTP, asked of services of the cloud. */
+export interface Web {
+  /** Null: no answer came in time. */
+  ask(request: WebRequest, timeoutMs: number): Promise<WebAnswer | null>;
 }
 
 /** The rest of the machine. */

@@ -8,6 +8,7 @@ import { linuxJournal } from "./journal.ts";
 import { linuxImages } from "./images.ts";
 import { linuxSystem } from "./system.ts";
 import { linuxUnits } from "./systemd.ts";
+import { linuxWeb } from "./web.ts";
 
 /** How the real host is opened. */
 export interface LinuxHostOptions {
@@ -27,5 +28,6 @@ export function linuxHost(options: LinuxHostOptions = {}): Host {
     images: linuxImages(),
     journal: linuxJournal(),
     database: linuxDatabase(),
+    web: linuxWeb(),
   };
 }

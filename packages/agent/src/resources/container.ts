@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { canonicalJson, containerUnit, StackctlError, type ContainerSpec } from "@stackctl/protocol";
 import type { Behaviour, Context, State } from "../engine/resource.ts";
 import { untilServes } from "./galera-member.ts";
@@ -6,6 +7,9 @@ import { untilServes } from "./galera-member.ts";
 /** Labels that every container of ours has, and no other. */
 export const label = { spec: "stackctl.spec", configuration: "stackctl.configuration" } as const;
 const mode = 0o644;
+/** How often one that is waited for is asked, and how long it may take to answer. */
+const askMs = 300;
+const probeMs = 3000;
 /** Fields whose change means another container. */
 const remaking: readonly string[] = ["image", "spec", "configuration"];
 
@@ -90,12 +94,22 @@ export const container: Behaviour<"container"> = {
     files: [unitFile(name), ...configuration],
     units: [containerUnit(name)],
   }),
+  health: ({ host }, { ready, cluster }) =>
+    ready?.http === undefined || cluster === null
+      ? null
+      : serves(host, { ...ready, http: ready.http }).then((ok) => ({
+          cluster,
+          state: ok ? "answers" : "does not answer",
+          size: 1,
+          id: null,
+          ok,
+        })),
 };
 
-/** @throws StackctlError `image_unavailable` */
-async function ensureImage(
+/** Sees to it that the image of what is to be started is here. @throws StackctlError `image_unavailable` */
+export async function ensureImage(
   { host, reveal, doing }: Context,
-  { image }: ContainerSpec,
+  { image }: Pick<ContainerSpec, "image">,
   name: string,
 ): Promise<void> {
   if ((await host.docker.image(image.id)) !== null) return;
@@ -116,15 +130,31 @@ async function ensureImage(
 
 async function untilReady({ host, doing }: Context, { ready }: ContainerSpec, name: string): Promise<void> {
   if (ready === null) return;
-  const { address, port, seconds, galera } = ready;
+  const { address, port, seconds, galera, http } = ready;
+  const until = performance.now() + seconds * 1000;
   // It takes connections only once it has received what it lacks, which it tells better itself.
   if (galera !== undefined) await untilServes({ host, doing }, { socket: galera, container: name, seconds });
   doing(`waiting for ${name} to answer`);
-  if (await host.system.answers(address, port, galera === undefined ? seconds : 10)) return;
+  const takes = await host.system.answers(address, port, galera === undefined ? seconds : 10);
+  if (takes && http === undefined) return;
+  while (takes && http !== undefined) {
+    if (await serves(host, { address, port, http })) return;
+    if (performance.now() > until) break;
+    await delay(askMs);
+  }
   throw new StackctlError("container_failed", `${name} does not answer at ${address}:${String(port)}`, {
     retryable: true,
     details: { expected: `an answer within ${String(seconds)} s`, remedy: `stackctl logs ${name}` },
   });
+}
+
+/** True when the service answers, whoever may use it. */
+async function serves(
+  { web }: Context["host"],
+  { address, port, http }: { readonly address: string; readonly port: number; readonly http: string },
+): Promise<boolean> {
+  const url = `http://${address}:${String(port)}${http}`;
+  return (await web.ask({ method: "GET", url }, probeMs))?.status === 200;
 }
 
 function made(context: Context, spec: ContainerSpec): Parameters<Context["host"]["docker"]["create"]>[1] {

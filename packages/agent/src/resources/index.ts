@@ -3,6 +3,7 @@ import type { Behaviour } from "../engine/resource.ts";
 import { aptProxy } from "./apt-proxy.ts";
 import { aptRepository } from "./apt-repository.ts";
 import { chrony } from "./chrony.ts";
+import { containerJob } from "./container-job.ts";
 import { container } from "./container.ts";
 import { directory } from "./directory.ts";
 import { dockerEngine } from "./docker-engine.ts";
@@ -12,6 +13,9 @@ import { galeraMember } from "./galera-member.ts";
 import { hostname } from "./hostname.ts";
 import { hostsFile } from "./hosts-file.ts";
 import { imageSet } from "./image-set.ts";
+import { keyRing } from "./key-ring.ts";
+import { keystoneBootstrap } from "./keystone-bootstrap.ts";
+import { keystoneCatalog } from "./keystone-catalog.ts";
 import { mysqlDatabase } from "./mysql-database.ts";
 import { mysqlUser } from "./mysql-user.ts";
 import { packages } from "./package.ts";
@@ -27,6 +31,7 @@ export const behaviours = {
   "apt-repository": aptRepository,
   chrony,
   container,
+  "container-job": containerJob,
   directory,
   "docker-engine": dockerEngine,
   file,
@@ -35,6 +40,9 @@ export const behaviours = {
   hostname,
   "hosts-file": hostsFile,
   "image-set": imageSet,
+  "key-ring": keyRing,
+  "keystone-bootstrap": keystoneBootstrap,
+  "keystone-catalog": keystoneCatalog,
   "mysql-database": mysqlDatabase,
   "mysql-user": mysqlUser,
   package: packages,

@@ -12,6 +12,7 @@ import { describe, expect, it } from "vitest";
 import { bind, converge, difference } from "../engine/converge.ts";
 import type { Context } from "../engine/resource.ts";
 import { FakeHost, fakeId } from "../testing/fake-host.ts";
+import { FakeKeystone } from "../testing/fake-keystone.ts";
 import { behaviours } from "./index.ts";
 
 const password = "s3cret-of-the-proxy";
@@ -179,6 +180,95 @@ function databaseUserSpec(
     password: secret,
     privileges,
     databases,
+  };
+}
+
+const ringFolder = "/etc/stackctl/keystone-keys/fernet";
+
+/** Another key for each version. */
+function ringKey(version: number): string {
+  return `${Buffer.alloc(32, version).toString("base64url")}=`;
+}
+
+/** A ring, by the version of the key at each index. */
+function ringSpec(keys: Readonly<Record<string, number>>): Record<string, unknown> {
+  return {
+    path: ringFolder,
+    owner: 706,
+    group: 706,
+    generation: 1,
+    keys: Object.entries(keys).map(([index, version]) => ({
+      index: Number(index),
+      key: { secret: "ring-key", version },
+    })),
+  };
+}
+
+/** A program that brings a database to what its image is for. */
+function jobSpec(host: FakeHost, image: string): Record<string, unknown> {
+  host.imageIds.add(imageId("one"));
+  host.imageIds.add(imageId("two"));
+  host.job = (made) => {
+    host.schemas.set("keystone", made.image === imageId("one") ? "a1, b1" : "a2, b2");
+    return { code: 0, output: "" };
+  };
+  return {
+    image: { id: imageId(image), pull: null },
+    command: ["keystone-manage", "db_sync"],
+    user: "706:706",
+    mounts: [],
+    tmpfs: [],
+    schema: { socket, database: "keystone" },
+    seconds: 60,
+  };
+}
+
+function bootstrapSpec(host: FakeHost, version: number): Record<string, unknown> {
+  const { image, user, mounts, tmpfs, seconds } = jobSpec(host, "one");
+  host.job = (_made, input) => {
+    host.keystoneAdmin = `kept of ${input ?? "nothing"}`;
+    return { code: 0, output: "" };
+  };
+  return {
+    ...{ image, user, mounts, tmpfs, seconds },
+    socket,
+    database: "keystone",
+    password: { secret: "keystone-admin-password", version },
+  };
+}
+
+/** The keystone of each host under test. */
+const keystones = new WeakMap<FakeHost, FakeKeystone>();
+
+function keystoneOf(host: FakeHost): FakeKeystone {
+  const known = keystones.get(host) ?? new FakeKeystone(password);
+  keystones.set(host, known);
+  host.answer = (request) => known.answer(request);
+  return known;
+}
+
+function catalogSpec(host: FakeHost, address: string): Record<string, unknown> {
+  keystoneOf(host);
+  const url = (port: number): string => `http://${address}:${String(port)}`;
+  const endpoints = (port: number): Record<string, string> => ({
+    public: url(port),
+    internal: url(port),
+    admin: url(port),
+  });
+  return {
+    url: "http://10.0.0.1:5000/v3",
+    password: { secret: "keystone-admin-password", version: 1 },
+    region: "RegionOne",
+    project: "service",
+    services: [
+      { type: "identity", name: "keystone", endpoints: endpoints(5000), user: null },
+      {
+        type: "image",
+        name: "glance",
+        endpoints: endpoints(9292),
+        user: { name: "glance", password: { secret: "glance-password", version: 1 } },
+      },
+    ],
   };
 }
 
@@ -780,6 +870,129 @@ const cases: readonly Case[] = [
       },
     ],
     bad: { "no image": { registry: null, mirror: null, proxy: null, images: [] } },
+  },
+  {
+    type: "key-ring",
+    name: "fernet",
+    owns: [`path:${ringFolder}`],
+    spec: () => ringSpec({ 0: 2, 1: 1 }),
+    next: () => ringSpec({ 0: 3, 2: 2 }),
+    keeps: {},
+    bare: ["folder", "keys", "files"],
+    edits: [
+      { name: "a key gone", edit: gone(`${ringFolder}/1`), fields: ["keys"] },
+      { name: "a key cut off", edit: text(`${ringFolder}/0`, "AgIC"), fields: ["keys"] },
+      { name: "a key that others read", edit: mode(`${ringFolder}/0`, 0o644), fields: ["files"] },
+      { name: "the owner", edit: owner(`${ringFolder}/1`), fields: ["files"] },
+      {
+        name: "the folder",
+        edit: (host) => {
+          const folder = host.folders.get(ringFolder);
+          if (folder !== undefined) host.folders.set(ringFolder, { ...folder, mode: 0o755 });
+        },
+        fields: ["folder"],
+      },
+    ],
+    bad: {
+      "one key": ringSpec({ 0: 1 }),
+      "a key in clear": { ...ringSpec({ 0: 1, 1: 2 }), keys: [{ index: 0, key: ringKey(1) }] },
+      "no generation": { ...ringSpec({ 0: 1, 1: 2 }), generation: 0 },
+    },
+    proof: (host) => {
+      expect(host.files.list(ringFolder)).toHaveLength(2);
+    },
+  },
+  {
+    type: "container-job",
+    name: "keystone-db-sync",
+    owns: ["container:keystone-db-sync"],
+    spec: (host) => jobSpec(host, "one"),
+    next: (host) => jobSpec(host, "two"),
+    keeps: {},
+    bare: ["schema"],
+    edits: [
+      {
+        name: "another version",
+        edit: (host) => host.schemas.set("keystone", "a0"),
+        fields: ["schema"],
+      },
+      { name: "the tables gone", edit: (host) => host.schemas.delete("keystone"), fields: ["schema"] },
+    ],
+    bad: { "no schema to prove it by": { schema: null } },
+    stays: (before) => before.schemas.set("keystone", "a1, b1"),
+  },
+  {
+    type: "keystone-bootstrap",
+    name: "keystone-admin",
+    owns: ["container:keystone-admin"],
+    spec: (host) => bootstrapSpec(host, 1),
+    next: (host) => bootstrapSpec(host, 2),
+    keeps: {},
+    bare: ["admin", "password"],
+    edits: [
+      { name: "another password", edit: (host) => (host.keystoneAdmin = "x"), fields: ["password"] },
+      { name: "no admin", edit: (host) => (host.keystoneAdmin = null), fields: ["admin", "password"] },
+    ],
+    bad: { "a password in clear": { password } },
+    stays: (before) => (before.keystoneAdmin = `kept of ${password}`),
+  },
+  {
+    type: "keystone-catalog",
+    name: "catalog",
+    owns: [],
+    spec: (host) => catalogSpec(host, "10.0.0.1"),
+    next: (host) => catalogSpec(host, "10.0.0.9"),
+    keeps: {},
+    bare: [
+      ...["region", "project"],
+      ...["identity", "identity public", "identity internal", "identity admin"],
+      ...["image", "image public", "image internal", "image admin", "user glance"],
+    ],
+    edits: [
+      {
+        name: "an endpoint deleted",
+        edit: (host) => keystoneOf(host).rows["endpoints"]?.shift(),
+        fields: ["identity public"],
+      },
+      {
+        name: "an endpoint moved",
+        edit: (host) => Object.assign(keystoneOf(host).rows["endpoints"]?.[1] ?? {}, { url: "http://x" }),
+        fields: ["identity internal"],
+      },
+      {
+        name: "an endpoint twice",
+        edit: (host) => {
+          const endpoints = keystoneOf(host).rows["endpoints"];
+          endpoints?.push({ ...endpoints[0], id: "zz" });
+        },
+        fields: ["identity public"],
+      },
+      {
+        name: "a service deleted, with its endpoints",
+        edit: (host) => {
+          const { rows } = keystoneOf(host);
+          const [gone] = rows["services"]?.splice(0, 1) ?? [];
+          rows["endpoints"] = (rows["endpoints"] ?? []).filter((each) => each["service_id"] !== gone?.["id"]);
+        },
+        fields: ["identity", "identity public", "identity internal", "identity admin"],
+      },
+      {
+        name: "a service renamed",
+        edit: (host) => Object.assign(keystoneOf(host).rows["services"]?.[1] ?? {}, { name: "x" }),
+        fields: ["image"],
+      },
+    ],
+    bad: {
+      "no URL": { url: "keystone" },
+      "a URL with a secret in it": { url: "http://admin:x@keystone:5000/v3" },
+    },
+    proof: (host) => {
+      const { rows, assignments } = keystoneOf(host);
+      expect(rows["services"]).toHaveLength(2);
+      expect(rows["endpoints"]).toHaveLength(6);
+      const [service] = (rows["projects"] ?? []).filter(({ name }) => name === "service");
+      expect([...assignments].map((each) => each.split("/")[0])).toEqual([service?.["id"], service?.["id"]]);
+    },
   },
   {
     type: "registry-mirror",
@@ -1441,7 +1654,9 @@ function world(given: Case): { host: FakeHost; context: Context; resource: Resou
 }
 
 function contextOf(host: FakeHost, secret: string): Context {
-  return { host, reveal: () => secret, goingDown: () => Promise.resolve(), doing: () => undefined };
+  const reveal: Context["reveal"] = ({ secret: name, version }) =>
+    name === "ring-key" ? ringKey(version) : secret;
+  return { host, reveal, goingDown: () => Promise.resolve(), doing: () => undefined };
 }
 
 function parsed(given: Case, spec: unknown): Resource {

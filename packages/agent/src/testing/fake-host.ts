@@ -10,12 +10,16 @@ import type {
   Host,
   Images,
   Journal,
+  JobEnd,
   JournalReader,
   Packages,
   RegistryAt,
   RegistryImage,
   System,
   Units,
+  Web,
+  WebAnswer,
+  WebRequest,
   Wsrep,
 } from "../host/host.ts";
 
@@ -103,6 +107,8 @@ export interface Snapshot {
   readonly kernelParameters: Readonly<Record<string, string>>;
   readonly databases: readonly string[];
   readonly databaseUsers: Readonly<Record<string, FakeDatabaseUser>>;
+  readonly schemas: Readonly<Record<string, string>>;
+  readonly keystoneAdmin: string | null;
 }
 
 /** A user of the database of a {@link FakeHost}. */
@@ -198,6 +204,14 @@ export class FakeHost implements Host {
   readonly databaseUsers = new Map<string, FakeDatabaseUser>();
   /** What the member of Galera says, one answer after the other; the last one stays. None: it does not answer. */
   readonly wsrep: (Wsrep | null)[] = [];
+  /** Versions of databases' schemas. */
+  readonly schemas = new Map<string, string>();
+  /** What keystone keeps of its admin's password; null: there is no admin. */
+  keystoneAdmin: string | null = null;
+  /** What a container does that runs to its end, and how that is. */
+  job: (made: ContainerMade, input: string | null) => JobEnd = () => ({ code: 0, output: "" });
+  /** What answers HTTP; null: nobody. */
+  answer: (request: WebRequest) => WebAnswer | null = () => null;
   /** Ports that somebody answers at. */
   readonly answering = new Set<number>();
   /** What was said, oldest first, and the container or unit that said it. */
@@ -247,6 +261,8 @@ export class FakeHost implements Host {
       kernelParameters: Object.fromEntries(this.kernelParameters),
       databases: [...this.databases].toSorted(),
       databaseUsers: Object.fromEntries([...this.databaseUsers].toSorted(byName)),
+      schemas: Object.fromEntries(this.schemas),
+      keystoneAdmin: this.keystoneAdmin,
     });
   }
 
@@ -272,6 +288,13 @@ export class FakeHost implements Host {
     },
     isEmpty: (path) =>
       this.#read(() => [...this.contents.keys()].every((each) => !each.startsWith(`${path}/`))),
+    list: (path) =>
+      this.#read(() =>
+        [...this.contents.keys()]
+          .filter((each) => each.startsWith(`${path}/`) && !each.slice(path.length + 1).includes("/"))
+          .map((each) => each.slice(path.length + 1))
+          .toSorted(),
+      ),
     removeFolder: (path) => {
       this.#mutate("files.removeFolder", path, () => {
         if ([...this.contents.keys()].every((each) => !each.startsWith(`${path}/`)))
@@ -437,6 +460,16 @@ export class FakeHost implements Host {
           this.containers.delete(name);
         });
       }),
+    run: (name, made, input) =>
+      promise(() => {
+        let end: JobEnd = { code: 0, output: "" };
+        this.#mutate("docker.run", name, () => {
+          if (!this.imageIds.has(made.image))
+            throw new StackctlError("container_failed", `no such image ${made.image}`);
+          end = this.job(made, input);
+        });
+        return end;
+      }),
     image: (reference) =>
       promise(() => this.#read(() => (this.imageIds.has(reference) ? { id: reference } : null))),
     pull: (registry, name, digest) =>
@@ -597,6 +630,22 @@ export class FakeHost implements Host {
         this.#mutate("database.dropUser", user, () => {
           this.databaseUsers.delete(`${user}@${from}`);
         });
+      }),
+    schema: (_socket, database) => promise(() => this.#read(() => this.schemas.get(database) ?? null)),
+    keystoneAdmin: () => promise(() => this.#read(() => this.keystoneAdmin)),
+  };
+
+  readonly web: Web = {
+    ask: (request) =>
+      promise(() => {
+        const answer = this.#read(() => this.answer);
+        // A token that was asked for changes nothing.
+        if (request.method === "GET" || request.url.endsWith("/auth/tokens")) return answer(request);
+        let given: WebAnswer | null = null;
+        this.#mutate(`web.${request.method}`, new URL(request.url).pathname, () => {
+          given = answer(request);
+        });
+        return given;
       }),
   };
 

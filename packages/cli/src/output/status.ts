@@ -53,6 +53,11 @@ export function renderStatus(status: StatusResult, nowMs: number): string {
   const clusters = Object.entries(status.clusters).map(
     ([name, { ok, text }]) => `${pad(name, 10)} ${ok ? oneLine(text) : paint("yellow", oneLine(text))}`,
   );
+  const keys = Object.entries(status.keys).map(([name, { generation, equal, all }]) => {
+    const text = `${name} generation ${String(generation)}, equal on ${String(equal)}/${String(all)}`;
+    return equal === all ? text : paint("yellow", text);
+  });
+  if (keys.length > 0) clusters.push(`${pad("keys", 10)} ${keys.join("; ")}`);
   const last =
     run === null
       ? []

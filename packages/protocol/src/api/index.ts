@@ -7,7 +7,9 @@ import { scope } from "./scope.ts";
 import { renderView, runRow } from "./show.ts";
 import { imageMethods } from "./images.ts";
 import { upgradeMethods } from "./upgrade.ts";
+import { credentials } from "./credentials.ts";
 
+export * from "./credentials.ts";
 export * from "./scope.ts";
 export * from "./show.ts";
 
@@ -179,7 +181,18 @@ export const statusResult = z.strictObject({
     }),
   ),
   clusters: z.record(z.string(), clusterView),
-  keys: z.record(z.string(), z.unknown()),
+  /** The rings of keys that keystones share, by name. */
+  keys: z.record(
+    z.string(),
+    z.strictObject({
+      generation: count,
+      /** How many hosts have the same keys, and the right ones; of how many. */
+      equal: count,
+      all: count,
+      /** Hosts that are there and have others. */
+      other: z.array(hostName),
+    }),
+  ),
   holds: z.array(holdView),
   /** The run that is under way, else the last one. */
   run: z.nullable(
@@ -425,6 +438,8 @@ export const apiMethods = {
     request: z.strictObject({ host: pinName }),
     answer: z.strictObject({ forgotten: z.nullable(z.string()) }),
   },
+  /** What a client of the cloud needs to log in as its admin: the one call that gives a password away. */
+  credentials: { request: z.strictObject({}), answer: credentials },
   "secret-set": {
     request: z.strictObject({ name: secretName, value: z.string().check(z.minLength(1), z.maxLength(4096)) }),
     answer: z.strictObject({ version: count }),

@@ -60,7 +60,7 @@ export const containerSpec = z.strictObject({
   requires: z.array(z.string().check(z.regex(/^[A-Za-z0-9@._-]{1,200}$/))).check(z.maxLength(20)),
   /** How long it may take to stop before it is killed. */
   stopSeconds: z.int().check(z.positive(), z.maximum(900)),
-  /** It is up once this answers a TCP connection; null: once it runs. */
+  /** It is up once this answers; null: once it runs. */
   ready: z.nullable(
     z.strictObject({
       address: z.ipv4(),
@@ -68,6 +68,8 @@ export const containerSpec = z.strictObject({
       seconds: z.int().check(z.positive(), z.maximum(900)),
       /** The socket of a member of Galera: it is up once this one serves too, so that the next may go down. */
       galera: z.optional(absolutePath),
+      /** It is up once a GET of this path is answered with 200, for what listens before it can serve; missing: once it takes a connection. */
+      http: z.optional(z.string().check(z.regex(/^\/[A-Za-z0-9._/-]{0,200}$/))),
     }),
   ),
   /** A cluster of which it is a member, so that only one of it is down at a time; null: none. */

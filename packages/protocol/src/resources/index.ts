@@ -3,6 +3,7 @@ import { resourceName } from "../names.ts";
 import { aptProxySpec } from "./apt-proxy.ts";
 import { aptRepositorySpec } from "./apt-repository.ts";
 import { chronySpec } from "./chrony.ts";
+import { containerJobSpec } from "./container-job.ts";
 import { containerSpec } from "./container.ts";
 import { directorySpec } from "./directory.ts";
 import { dockerEngineSpec } from "./docker-engine.ts";
@@ -12,6 +13,9 @@ import { galeraMemberSpec } from "./galera-member.ts";
 import { hostnameSpec } from "./hostname.ts";
 import { hostsFileSpec } from "./hosts-file.ts";
 import { imageSetSpec } from "./image-set.ts";
+import { keyRingSpec } from "./key-ring.ts";
+import { keystoneBootstrapSpec } from "./keystone-bootstrap.ts";
+import { keystoneCatalogSpec } from "./keystone-catalog.ts";
 import { mysqlDatabaseSpec } from "./mysql-database.ts";
 import { mysqlUserSpec } from "./mysql-user.ts";
 import { packageSpec } from "./package.ts";
@@ -25,6 +29,7 @@ export type { AptProxySpec } from "./apt-proxy.ts";
 export type { AptRepositorySpec } from "./apt-repository.ts";
 export type { ChronySpec } from "./chrony.ts";
 export { containerUnit, registryContainer, type ContainerSpec, type RegistryLogin } from "./container.ts";
+export type { ContainerJobSpec } from "./container-job.ts";
 export type { DirectorySpec } from "./directory.ts";
 export type { DockerEngineSpec } from "./docker-engine.ts";
 export type { FileSpec } from "./file.ts";
@@ -39,6 +44,9 @@ export type { GaleraMemberSpec } from "./galera-member.ts";
 export type { HostnameSpec } from "./hostname.ts";
 export type { HostsFileSpec } from "./hosts-file.ts";
 export { builtImage, type BuiltImage, type ImageRecipe, type ImageSetSpec } from "./image-set.ts";
+export type { KeyRingSpec } from "./key-ring.ts";
+export type { KeystoneBootstrapSpec } from "./keystone-bootstrap.ts";
+export type { KeystoneCatalogSpec } from "./keystone-catalog.ts";
 export type { MysqlDatabaseSpec } from "./mysql-database.ts";
 export type { MysqlUserSpec } from "./mysql-user.ts";
 export type { PackageSpec } from "./package.ts";
@@ -54,6 +62,7 @@ export const resourceSpecs = {
   "apt-repository": aptRepositorySpec,
   chrony: chronySpec,
   container: containerSpec,
+  "container-job": containerJobSpec,
   directory: directorySpec,
   "docker-engine": dockerEngineSpec,
   file: fileSpec,
@@ -62,6 +71,9 @@ export const resourceSpecs = {
   hostname: hostnameSpec,
   "hosts-file": hostsFileSpec,
   "image-set": imageSetSpec,
+  "key-ring": keyRingSpec,
+  "keystone-bootstrap": keystoneBootstrapSpec,
+  "keystone-catalog": keystoneCatalogSpec,
   "mysql-database": mysqlDatabaseSpec,
   "mysql-user": mysqlUserSpec,
   package: packageSpec,
@@ -82,6 +94,7 @@ export const resourceSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("apt-repository"), name: resourceName, spec: aptRepositorySpec }),
   z.strictObject({ type: z.literal("chrony"), name: resourceName, spec: chronySpec }),
   z.strictObject({ type: z.literal("container"), name: resourceName, spec: containerSpec }),
+  z.strictObject({ type: z.literal("container-job"), name: resourceName, spec: containerJobSpec }),
   z.strictObject({ type: z.literal("directory"), name: resourceName, spec: directorySpec }),
   z.strictObject({ type: z.literal("file"), name: resourceName, spec: fileSpec }),
   z.strictObject({ type: z.literal("docker-engine"), name: resourceName, spec: dockerEngineSpec }),
@@ -90,6 +103,9 @@ export const resourceSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("hostname"), name: resourceName, spec: hostnameSpec }),
   z.strictObject({ type: z.literal("hosts-file"), name: resourceName, spec: hostsFileSpec }),
   z.strictObject({ type: z.literal("image-set"), name: resourceName, spec: imageSetSpec }),
+  z.strictObject({ type: z.literal("key-ring"), name: resourceName, spec: keyRingSpec }),
+  z.strictObject({ type: z.literal("keystone-bootstrap"), name: resourceName, spec: keystoneBootstrapSpec }),
+  z.strictObject({ type: z.literal("keystone-catalog"), name: resourceName, spec: keystoneCatalogSpec }),
   z.strictObject({ type: z.literal("mysql-database"), name: resourceName, spec: mysqlDatabaseSpec }),
   z.strictObject({ type: z.literal("mysql-user"), name: resourceName, spec: mysqlUserSpec }),
   z.strictObject({ type: z.literal("package"), name: resourceName, spec: packageSpec }),

@@ -25,6 +25,7 @@ import type { Store } from "../store/store.ts";
 import type { Vault } from "../vault/vault.ts";
 import { pinNamed, type Logins } from "../bootstrap/logins.ts";
 import type { ApiHandlers } from "./api.ts";
+import { credentialsOf } from "./credentials.ts";
 import { buildImages, imageListOf, moveRegistry, pruneImages } from "./images.ts";
 import { preflight } from "./preflight.ts";
 import { renderHost } from "./render.ts";
@@ -216,6 +217,10 @@ export function handlers(options: HandlersOptions): ApiHandlers {
       if (former !== undefined) return { runId: former.run, joined: true };
       assertRemovable(host, loaded.cloud, store, holds);
       return runs.remove(host, loaded, by);
+    },
+    credentials: () => {
+      const loaded = load();
+      return credentialsOf(planner.context(loaded), vault, options.authority());
     },
     "secret-set": ({ name, value }) => ({ version: vault.write("operator", name, value) }),
   };

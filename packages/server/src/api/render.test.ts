@@ -7,6 +7,7 @@ import type { LoadedCloud } from "../config/model.ts";
 import type { Planner } from "../run/planner.ts";
 import { recipesOf } from "../services/images.ts";
 import type { CompileContext } from "../services/service.ts";
+import { exampleRings } from "../testing/example-cloud.ts";
 import { exampleFile } from "../testing/example-file.ts";
 import { renderHost } from "./render.ts";
 
@@ -23,6 +24,7 @@ function plannerOf(more: Partial<CompileContext> = {}): Pick<Planner, "compile" 
     images: new Map(),
     imageBuilds: new Map(),
     galera: { uuid: null, looks: new Map() },
+    rings: exampleRings,
     certificates: { authority: "the authority", registry: "the certificate" },
     ...more,
   });
@@ -112,6 +114,9 @@ describe("renderHost", () => {
       "images 2",
       "memcached image memcached is not built yet",
       "mariadb image mariadb is not built yet",
+      "keystone-keys 3",
+      "keystone image keystone is not built yet",
+      "keystone-catalog image keystone is not built yet",
       "gone 0",
     ]);
     expect(services.find(({ service }) => service === "memcached")?.needs).toEqual(["docker", "registry"]);

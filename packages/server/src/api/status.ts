@@ -6,6 +6,7 @@ import type { GaleraLead } from "../fleet/galera-lead.ts";
 import type { Permits } from "../fleet/permits.ts";
 import { applyResultOf } from "../run/result.ts";
 import { clusterProblem, mariadbCluster } from "./clusters.ts";
+import { keystoneCluster, ringProblems, ringsOf } from "./keystone-cluster.ts";
 import { enrolStep, isOwed } from "../run/runs.ts";
 import type { Store } from "../store/store.ts";
 
@@ -153,20 +154,26 @@ export function statusOf(
       doing: null,
     });
   }
-  const mariadb = mariadbCluster(
-    cloud.hosts.map(({ name }) => name),
-    store,
-    fleet,
-  );
-  const sick = mariadb === null ? null : clusterProblem("mariadb", mariadb);
+  const names = cloud.hosts.map(({ name }) => name);
   const stuck = galeraLead.why();
-  if (sick !== null && stuck !== null)
-    problems.push({
-      ...sick,
-      text: `mariadb: ${stuck}`,
-      remedy: "bring that member back; see docs/mariadb.md",
-    });
-  else if (sick !== null) problems.push(sick);
+  const clusters: StatusResult["clusters"] = {};
+  for (const [name, view, why] of [
+    ["mariadb", mariadbCluster(names, store, fleet), stuck],
+    ["keystone", keystoneCluster(names, store, fleet), null],
+  ] as const) {
+    if (view === null) continue;
+    clusters[name] = view;
+    const sick = clusterProblem(name, view);
+    if (sick !== null && why !== null)
+      problems.push({
+        ...sick,
+        text: `${name}: ${why}`,
+        remedy: "bring that member back; see docs/mariadb.md",
+      });
+    else if (sick !== null) problems.push(sick);
+  }
+  const keys = ringsOf(names, store, fleet);
+  problems.push(...ringProblems(keys));
   const last = store.lastRun();
   const up = hosts.some(({ state }) => state === "ok");
   return {
@@ -174,8 +181,8 @@ export function statusOf(
     cloud: cloud.name,
     problems,
     hosts,
-    clusters: mariadb === null ? {} : { mariadb },
-    keys: {},
+    clusters,
+    keys,
     holds: holds.views(),
     run:
       last === null

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Cloud } from "../config/model.ts";
-import { exampleCloud } from "../testing/example-cloud.ts";
+import { exampleCloud, exampleRings } from "../testing/example-cloud.ts";
 import type { CompileContext } from "../services/service.ts";
 import { compileHost, stepsOf } from "./compile.ts";
 import { secretRefs } from "./secrets.ts";
@@ -18,6 +18,7 @@ const context = (
   images,
   imageBuilds: new Map(),
   galera: { uuid: null, looks: new Map() },
+  rings: exampleRings,
   certificates: { authority: "authority", registry: "registry" },
 });
 const origin = (path: readonly string[]): string => path.join(".");

@@ -1,5 +1,6 @@
 import { resourceId, type NamesView } from "@stackctl/protocol";
 import { proxyPasswordSecret, registryPasswordSecret, type LoadedCloud } from "../config/model.ts";
+import { ringNames } from "../keys/rings.ts";
 import { primaryOf } from "../run/planner.ts";
 import { localImage, recipesOf } from "../services/images.ts";
 import { services } from "../services/index.ts";
@@ -24,6 +25,7 @@ export function namesOf(loaded: LoadedCloud): NamesView {
     ),
     imageBuilds: new Map(),
     galera: { uuid: "00000000-0000-0000-0000-000000000000", looks: new Map() },
+    rings: new Map(ringNames.map((name) => [name, { generation: 1, keys: { 0: 2, 1: 1 } }])),
     certificates: { authority: "", registry: "" },
   };
   return {

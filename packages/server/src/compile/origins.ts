@@ -76,7 +76,7 @@ export function originsOf(
   const hosts = triedOf(loaded.cloud, index);
   for (const { path, file } of variants(filled, hosts))
     note(originOf(loaded, written, path), () => compile(modelOf(file, homedir())));
-  const { images, certificates, rebootOrders } = context;
+  const { images, certificates, rebootOrders, rings } = context;
   const other = (text: string): string => text.replace(/[0-9a-f]/g, (digit) => (digit === "0" ? "1" : "0"));
   for (const more of [
     { certificates: { authority: `${certificates.authority} `, registry: `${certificates.registry} ` } },
@@ -87,6 +87,9 @@ export function originsOf(
           { ...image, id: other(image.id), digest: image.digest === null ? null : other(image.digest) },
         ]),
       ),
+    },
+    {
+      rings: new Map([...rings].map(([name, ring]) => [name, { ...ring, generation: ring.generation + 1 }])),
     },
     { rebootOrders: new Map([...rebootOrders].map(([host, bootId]) => [host, other(bootId)])) },
   ])

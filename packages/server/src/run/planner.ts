@@ -96,6 +96,7 @@ export class Planner {
       images: this.#store.images(),
       imageBuilds: this.#store.imageBuilds(),
       galera: this.#galera(),
+      rings: this.#store.rings(),
       certificates: this.#certificates(),
     };
   }

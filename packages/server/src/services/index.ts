@@ -2,6 +2,8 @@ import { chronyService } from "./chrony.ts";
 import { dockerService } from "./docker.ts";
 import { hostService } from "./host.ts";
 import { baseImagesService, imagesService } from "./images.ts";
+import { keystoneCatalogService } from "./keystone-catalog.ts";
+import { keystoneKeysService, keystoneService } from "./keystone.ts";
 import { mariadbDataService, mariadbService } from "./mariadb.ts";
 import { memcachedService } from "./memcached.ts";
 import { rebootService } from "./reboot.ts";
@@ -21,6 +23,9 @@ export const services: readonly ServiceDefinition[] = [
   registryMirrorService,
   memcachedService,
   mariadbService,
+  keystoneKeysService,
+  keystoneService,
+  keystoneCatalogService(() => services),
 ];
 
 /** Services that come before this one on the same host; of one that is not known, none. */

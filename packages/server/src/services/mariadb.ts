@@ -4,7 +4,12 @@ import type { CloudHost } from "../config/model.ts";
 import { renderIni, type Ini } from "../render/ini.ts";
 import { foundingOf } from "./galera.ts";
 import { imageOf, userOf } from "./images.ts";
-import type { CompileContext, PlacedResource, ServiceDefinition } from "./service.ts";
+import {
+  controllersOf,
+  type CompileContext,
+  type PlacedResource,
+  type ServiceDefinition,
+} from "./service.ts";
 
 /** The passwords that the server makes once, by their names in the vault. */
 export const mariadbSecrets = { sst: "mariadb-sst-password", monitor: "mariadb-monitor-password" } as const;
@@ -12,8 +17,9 @@ export const mariadbSecrets = { sst: "mariadb-sst-password", monitor: "mariadb-m
 const data = "/var/lib/stackctl/mariadb";
 const run = "/var/lib/stackctl/mariadb-run";
 const configuration = "/etc/stackctl/mariadb";
-/** Where the members' root logs in without a password. */
-const socket = `${run}/mysqld.sock`;
+/** Where root logs in to a host's own member without a password. */
+export const mariadbSocket = `${run}/mysqld.sock`;
+const socket = mariadbSocket;
 /** Inside the container. */
 const inside = { data: "/var/lib/mysql", run: "/run/mysqld", configuration: "/etc/mysql/stackctl" } as const;
 
@@ -115,13 +121,6 @@ export const mariadbService: ServiceDefinition = {
     return resources.map((resource): PlacedResource => ({ resource, origin: ["hosts", host.name] }));
   },
 };
-
-/** The controllers, the primary first: the order in which they join and are changed. */
-function controllersOf({ cloud, primary }: CompileContext): CloudHost[] {
-  return cloud.hosts
-    .filter(({ role }) => role === "controller")
-    .toSorted((a, b) => Number(b.name === primary) - Number(a.name === primary));
-}
 
 /** MariaDB 10.11 and Galera 26.4: mariadb.com/kb, "Galera Cluster System Variables" and "wsrep_provider_options". */
 function galeraConfiguration(host: CloudHost, context: CompileContext): Ini {

@@ -3,7 +3,7 @@ import type { BuiltImage, Resource } from "@stackctl/protocol";
 import { compileHost } from "../compile/compile.ts";
 import { secretRefs } from "../compile/secrets.ts";
 import type { Cloud } from "../config/model.ts";
-import { exampleCloud } from "../testing/example-cloud.ts";
+import { exampleCloud, exampleRings } from "../testing/example-cloud.ts";
 import { recipesOf } from "./images.ts";
 import { registryPrimaryOf } from "./registry-name.ts";
 import type { CompileContext } from "./service.ts";
@@ -33,6 +33,7 @@ function contextOf(which: Cloud, registryPrimary = "controller1"): CompileContex
     images: new Map(images),
     imageBuilds: new Map(),
     galera: { uuid: null, looks: new Map() },
+    rings: exampleRings,
     certificates: { authority: "authority", registry: "registry" },
   };
 }

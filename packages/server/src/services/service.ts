@@ -1,5 +1,6 @@
 import type { BuiltImage, GaleraFound, Resource } from "@stackctl/protocol";
 import type { Cloud, CloudHost } from "../config/model.ts";
+import type { Ring, RingName } from "../keys/rings.ts";
 
 /** What a service may look at beside the cloud. All of it is data: compiling does no I/O. */
 export interface CompileContext {
@@ -22,6 +23,8 @@ export interface CompileContext {
     /** What data directories held when they were last looked at, of every enrolled host; null: it has not said. */
     readonly looks: ReadonlyMap<string, GaleraFound | null>;
   };
+  /** The keys that keystones share. */
+  readonly rings: ReadonlyMap<RingName, Ring>;
   /** Certificates, PEM: of the cloud's own authority, and of the registry, signed by it. */
   readonly certificates: { readonly authority: string; readonly registry: string };
 }
@@ -46,4 +49,25 @@ export interface ServiceDefinition {
   readonly resources: (host: CloudHost, context: CompileContext) => readonly PlacedResource[] | Waits | null;
   /** Steps of other hosts that are over before this one begins in a run; none: only this host's own. */
   readonly after?: (host: CloudHost, context: CompileContext) => readonly { service: string; host: string }[];
+  /** Its API as keystone's catalog names it; none: it has no API. */
+  readonly catalog?: CatalogEntry;
+}
+
+/** An API that everybody finds by keystone's catalog. */
+export interface CatalogEntry {
+  /** Such as `identity`: by it clients look for the API. */
+  readonly type: string;
+  readonly name: string;
+  readonly port: number;
+  /** What follows the port in its URL, such as `/v3`. */
+  readonly path: string;
+  /** Its own user in keystone, with the name of its password in the vault; null: it needs none. */
+  readonly user: { readonly name: string; readonly secret: string } | null;
+}
+
+/** The controllers, the primary first: the order in which what is on all of them is begun. */
+export function controllersOf({ cloud, primary }: Pick<CompileContext, "cloud" | "primary">): CloudHost[] {
+  return cloud.hosts
+    .filter(({ role }) => role === "controller")
+    .toSorted((a, b) => Number(b.name === primary) - Number(a.name === primary));
 }

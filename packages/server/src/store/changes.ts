@@ -126,6 +126,14 @@ export type Decision =
   | { readonly type: "galera.looked"; readonly host: string; readonly found: string }
   /** The cluster of the databases exists, for good: nothing is ever founded again. */
   | { readonly type: "galera.born"; readonly uuid: string }
+  /** A ring of keys is this from now on; the keys themselves are versions of a secret in the vault. */
+  | {
+      readonly type: "ring.set";
+      readonly ring: string;
+      readonly generation: number;
+      /** By index, the version of the ring's secret. */
+      readonly keys: Readonly<Record<string, number>>;
+    }
   | { readonly type: "run.ended"; readonly run: number; readonly seconds: number }
   /** A member asks for the leave to go down; it queues behind those that asked before. */
   | {
@@ -205,6 +213,7 @@ export const decisionTables = `
   CREATE TABLE IF NOT EXISTS image (name TEXT PRIMARY KEY, recipe TEXT NOT NULL, id TEXT NOT NULL, digest TEXT) STRICT;
   CREATE TABLE IF NOT EXISTS imageBuild (name TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS galera (one INTEGER PRIMARY KEY CHECK (one = 1), uuid TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS ring (name TEXT PRIMARY KEY, generation INTEGER NOT NULL, keys TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS galeraLook (host TEXT PRIMARY KEY, found TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS permit (n INTEGER PRIMARY KEY, wish TEXT NOT NULL UNIQUE, cluster TEXT NOT NULL, host TEXT NOT NULL,
     service TEXT NOT NULL, resource TEXT NOT NULL, wantedAt TEXT NOT NULL, givenAt TEXT) STRICT;
@@ -236,6 +245,7 @@ export const decisionTableNames = [
   "imageBuild",
   "galera",
   "galeraLook",
+  "ring",
   "permit",
   "hold",
   "upgrade",
@@ -362,6 +372,14 @@ export function applyDecision(db: DatabaseSync, at: string, decision: Decision):
       return null;
     case "galera.born":
       run("INSERT INTO galera VALUES (1, ?)", decision.uuid);
+      return null;
+    case "ring.set":
+      run(
+        "INSERT OR REPLACE INTO ring VALUES (?, ?, ?)",
+        decision.ring,
+        decision.generation,
+        JSON.stringify(decision.keys),
+      );
       return null;
     case "run.ended":
       run("UPDATE run SET endedAt = ?, seconds = ? WHERE id = ?", at, decision.seconds, decision.run);

@@ -67,6 +67,7 @@ const someDecisions: readonly Decision[] = [
   },
   { type: "galera.looked", host: "h1", found: "{}" },
   { type: "galera.born", uuid: "u" },
+  { type: "ring.set", ring: "fernet", generation: 1, keys: { 0: 2, 1: 1 } },
   { type: "run.ended", run: 1, seconds: 2 },
   { type: "host.key-forgotten", host: "h1" },
   { type: "registry.moved", host: "h1" },

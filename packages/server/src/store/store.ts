@@ -12,6 +12,7 @@ import {
   type ResourceOutcome,
   type Scope,
 } from "@stackctl/protocol";
+import type { Ring, RingName } from "../keys/rings.ts";
 import {
   applyDecision,
   decisionTables,
@@ -303,6 +304,19 @@ export class Store {
       this.#all("SELECT * FROM galeraLook").map((row) => [
         text(row, "host"),
         JSON.parse(text(row, "found")) as GaleraFound,
+      ]),
+    );
+  }
+
+  /** The rings of keys, by name. */
+  rings(): Map<RingName, Ring> {
+    return new Map(
+      this.#all("SELECT * FROM ring").map((row) => [
+        text(row, "name") as RingName,
+        {
+          generation: integer(row, "generation"),
+          keys: JSON.parse(text(row, "keys")) as Ring["keys"],
+        },
       ]),
     );
   }

@@ -1,4 +1,5 @@
 import type { Cloud } from "../config/model.ts";
+import { ringNames, type Ring, type RingName } from "../keys/rings.ts";
 
 /** A small cloud for tests: one controller, one compute. */
 export const exampleCloud: Cloud = {
@@ -36,3 +37,8 @@ export const exampleCloud: Cloud = {
   absentAfterSeconds: 300,
   server: { address: null, port: 4222 },
 };
+
+/** The first generation of each ring of keys, for tests. */
+export const exampleRings: ReadonlyMap<RingName, Ring> = new Map(
+  ringNames.map((name) => [name, { generation: 1, keys: { 0: 2, 1: 1 } }]),
+);
