@@ -25,6 +25,7 @@ import { imageClaims } from "./images.ts";
 import { logsClaims } from "./logs.ts";
 import { removalClaims } from "./removal.ts";
 import { describeAgentUpgrade } from "./agent-upgrade.ts";
+import { keystoneClaims } from "./keystone.ts";
 import { mariadbClaims } from "./mariadb.ts";
 import { applied, bootIds, events, green, on, status, treeHash, until } from "./world.ts";
 
@@ -192,6 +193,7 @@ describe("a change by hand", () => {
 
 containerClaims(() => ({ lab, stack }));
 mariadbClaims(() => ({ lab, stack }));
+keystoneClaims(() => ({ lab, stack }));
 
 // Before what takes an agent's memory away: a host that does not know what was there before it keeps all of it.
 removalClaims(() => ({ lab, stack }));
