@@ -99,7 +99,7 @@ export const container: Behaviour<"container"> = {
       ? null
       : serves(host, { ...ready, http: ready.http }).then((ok) => ({
           cluster,
-          state: ok ? "answers" : "does not answer",
+          state: ok ? "answering" : "not answering",
           size: 1,
           id: null,
           ok,
