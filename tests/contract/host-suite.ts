@@ -56,6 +56,18 @@ export const hostClaims: readonly HostClaim[] = [
   },
   {
     about: "files",
+    claim: "a folder's files are listed in order, and of a folder that is not there none are",
+    check: ({ files }: Host): void => {
+      assert.deepEqual(files.list(folder), []);
+      for (const name of ["b", "a"]) files.write(`${folder}/${name}`, name, 0o600);
+      assert.deepEqual(files.list(folder), ["a", "b"]);
+      for (const name of ["b", "a"]) files.remove(`${folder}/${name}`);
+      assert.deepEqual(files.list(folder), []);
+      files.removeFolder(folder);
+    },
+  },
+  {
+    about: "files",
     claim: "what is written is read back whole, with its mode, owned by root",
     check: ({ files }: Host): void => {
       let written = 0;

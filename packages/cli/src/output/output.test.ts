@@ -64,6 +64,13 @@ describe("status", () => {
     `);
   });
 
+  it("says of keys which generation they are and on how many hosts they are equal", () => {
+    const ring = { generation: 118, equal: 3, all: 3, other: [] };
+    expect(renderStatus(status({ keys: { fernet: ring } }), now).split("\n")).toContain(
+      "keys       fernet generation 118, equal on 3/3",
+    );
+  });
+
   it("names what is off first, and what to type last", () => {
     const off = {
       host: "compute1",
