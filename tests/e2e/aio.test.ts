@@ -81,7 +81,7 @@ describe("five bare hosts", () => {
     const result = applied(ended);
     expect(result, ended.stderr).toMatchObject({ outcome: "changed", totals: { failed: 0, skipped: 0 } });
     expect(ended.code).toBe(0);
-    await green(stack, 10);
+    await green(stack, 60);
     const after = await bootIds(lab);
     for (const host of everyHost) expect(after[host], host).not.toBe(bootsBefore[host]);
     bootsBefore = after;
@@ -371,7 +371,7 @@ describe("a host that is off", () => {
     expect(degraded.problems.map(({ host }) => host)).toContain("controller3");
 
     await powerOn(lab, "controller3");
-    await green(stack, 90);
+    await green(stack, 240);
     expect(await on(lab, "controller3", "cat", "/etc/chrony/chrony.conf")).toContain("192.0.2.77");
     bootsBefore = await bootIds(lab);
   });
@@ -402,7 +402,7 @@ describe("a host that is cut off", () => {
         ? true
         : null,
     );
-    await green(stack, 30);
+    await green(stack, 60);
   });
 });
 
@@ -427,7 +427,7 @@ describe("a host whose disk is full", () => {
     await until("completed", 60, async () =>
       (await on(lab, "controller3", "cat", "/etc/chrony/chrony.conf")).includes("192.0.2.55") ? true : null,
     );
-    await green(stack, 30);
+    await green(stack, 90);
     expect((await on(lab, "controller3", "find", "/etc", "/var/lib", "-name", "*.stackctl-tmp")).trim()).toBe(
       "",
     );

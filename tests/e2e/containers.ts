@@ -192,7 +192,7 @@ export function containerClaims(world: () => { readonly lab: Lab; readonly stack
       } finally {
         await powerOn(lab, "controller1");
       }
-      await green(stack, 120);
+      await green(stack, 240);
       expect(applied(await stack.run(["apply", "aio", "--json"])).totals).toMatchObject({
         changed: 0,
         failed: 0,
