@@ -1,9 +1,9 @@
-import type { ClusterView, MemberHealth, StatusResult } from "@stackctl/protocol";
-import type { Fleet, Presence } from "../fleet/fleet.ts";
+import type { ClusterView, StatusResult } from "@stackctl/protocol";
+import type { Fleet } from "../fleet/fleet.ts";
 import { ringNames } from "../keys/rings.ts";
 import type { Store } from "../store/store.ts";
+import { healthOf, memberOf, viewOf } from "./clusters.ts";
 
-type Member = ClusterView["members"][number];
 type Keys = StatusResult["keys"];
 
 /** The keystones as they answered their agents last; null: there is none on any of these hosts. */
@@ -16,8 +16,8 @@ export function keystoneCluster(hosts: readonly string[], store: Store, fleet: F
           body.resources.some((each) => each.type === "container" && each.spec.cluster === "keystone"),
         ),
     )
-    .map((host) => memberOf(host, fleet.presence(host)));
-  return members.length === 0 ? null : viewOf(members);
+    .map((host) => memberOf(host, fleet.presence(host), "keystone"));
+  return members.length === 0 ? null : viewOf(members, "answering");
 }
 
 /** The rings of keys as they are on the hosts; none: no host is to have one. */
@@ -57,29 +57,4 @@ export function ringProblems(keys: Keys): StatusResult["problems"] {
       remedy: `stackctl repair ${host} key-ring/${ring}`,
     })),
   );
-}
-
-function viewOf(members: readonly Member[]): ClusterView {
-  const good = members.filter(({ ok }) => ok);
-  const others = members.filter(({ ok }) => !ok).map(({ host, state }) => `${host} ${state}`);
-  return {
-    ok: others.length === 0,
-    text: [`${String(good.length)}/${String(members.length)} answering`, ...others].join(", "),
-    members: [...members],
-  };
-}
-
-function memberOf(host: string, presence: Presence | null): Member {
-  if (presence === null || presence.state !== "ok") {
-    const state = presence?.state === "rebooting" ? "reboots" : "off";
-    return { host, ok: false, state, size: 0, id: null };
-  }
-  const said = healthOf(presence, "keystone");
-  if (said === undefined) return { host, ok: false, state: "not known yet", size: 0, id: null };
-  const { ok, state, size, id } = said;
-  return { host, ok, state, size, id };
-}
-
-function healthOf(presence: Presence | null, wanted: string): MemberHealth | undefined {
-  return presence?.status?.members?.find(({ cluster }) => cluster === wanted);
 }

@@ -172,6 +172,8 @@ export interface NewEvent {
  */
 export class Store {
   readonly #db: DatabaseSync;
+  /** Documents by host as they are since the last decision; only decisions change them. */
+  readonly #documents = new Map<string, readonly DocumentRow[]>();
 
   /** @throws StackctlError `store_locked` when another server has it open */
   constructor(file: string) {
@@ -202,6 +204,7 @@ export class Store {
    * @returns the new id for `run.started`, `removal.started` and `upgrade.started`, else null
    */
   decide(by: string, decision: Decision): number | null {
+    this.#documents.clear();
     return this.#transaction(() => {
       const at = new Date().toISOString();
       this.#db
@@ -399,8 +402,13 @@ export class Store {
     return row === null ? null : documentRow(row);
   }
 
-  documents(host: string): DocumentRow[] {
-    return this.#all("SELECT * FROM document WHERE host = ? ORDER BY service", host).map(documentRow);
+  /** Read once between two decisions: status, permits and clusters ask for them again and again. */
+  documents(host: string): readonly DocumentRow[] {
+    const known = this.#documents.get(host);
+    if (known !== undefined) return known;
+    const rows = this.#all("SELECT * FROM document WHERE host = ? ORDER BY service", host).map(documentRow);
+    this.#documents.set(host, rows);
+    return rows;
   }
 
   /** The highest sequence number ever issued, over all hosts and services: the next one is one more. */
